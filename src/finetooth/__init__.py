@@ -1,0 +1,68 @@
+"""finetooth: fine-tune a pre-trained model on labelled rows, quickly, and hear the truth about the result.
+
+import finetooth as ft
+
+table = ft.read("reviews.csv")
+run = ft.train(table, ft.Plan(epochs=2), model="minilm", out="runs/reviews")
+report = ft.evaluate(run)
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from finetooth.evaluate import answers, evaluate, evaluate_rows
+    from finetooth.metrics import Metric
+    from finetooth.plan import Plan
+    from finetooth.readers import read
+    from finetooth.run import Run
+    from finetooth.table import Predictions, Split, Table
+    from finetooth.train import train
+
+# Where each public name lives. They are imported when first used, so that `finetooth --help` need not wait for torch.
+_HOMES = {
+    "Metric": "metrics",
+    "Plan": "plan",
+    "Predictions": "table",
+    "Run": "run",
+    "Split": "table",
+    "Table": "table",
+    "answers": "evaluate",
+    "evaluate": "evaluate",
+    "evaluate_rows": "evaluate",
+    "read": "readers",
+    "train": "train",
+}
+
+__all__ = [
+    "Metric",
+    "Plan",
+    "Predictions",
+    "Run",
+    "Split",
+    "Table",
+    "answers",
+    "evaluate",
+    "evaluate_rows",
+    "read",
+    "train",
+]
+
+
+class _Package(ModuleType):
+    """`ft.train` is the function, also after the module `finetooth.train` was imported and would take its name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, getattr(value, name) if name in _HOMES and isinstance(value, ModuleType) else value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'finetooth' has no attribute '{name}'")
+        return getattr(import_module(f"finetooth.{_HOMES[name]}"), name)
+
+
+sys.modules[__name__].__class__ = _Package

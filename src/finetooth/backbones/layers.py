@@ -1,0 +1,140 @@
+"""The layers of a network by depth: 0 is the head, 1 the uppermost block, the deepest the embedding.
+
+Nothing here knows an architecture by name. The stack of blocks is the largest ModuleList; where anything else belongs
+is read off the autograd graph of one small forward pass: a parameter that reaches the input of a block, by whatever
+way (MPNet's relative_attention_bias, DeBERTa's rel_embeddings and convolution), stands below that block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from finetooth.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Layers:
+    """`names` of the depths, head first; the depth of each parameter and of each module, by name.
+
+    Every parameter stands here exactly once; one that is used at several depths belongs to the deepest.
+    """
+
+    names: tuple[str, ...]
+    parameters: Mapping[str, int]
+    modules: Mapping[str, int]
+
+    @property
+    def deepest(self) -> int:
+        """The depth of the embedding."""
+        return len(self.names) - 1
+
+    def freeze(self, net: nn.Module, frozen: Callable[[int], bool]) -> None:
+        """Put each layer in training, or, where frozen, in evaluation mode and without gradients."""
+        for name, module in net.named_modules():
+            module.training = not frozen(self.modules[name])
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(not frozen(self.parameters[name]))
+            if not parameter.requires_grad:
+                parameter.grad = None
+
+
+def layers(net: nn.Module, example: Mapping[str, Tensor]) -> Layers:
+    """List the layers of `net`, which takes `example` as keyword arguments. Raises ModelError without a stack."""
+    stack_name, stack = _stack(net)
+    blocks = list(stack)
+    count = len(blocks)
+    depth: dict[int, int] = {}  # by id, so that a shared parameter is one
+    for i, block in enumerate(blocks):
+        for parameter in block.parameters():
+            depth.setdefault(id(parameter), count - i)
+    others = {id(p): p for p in net.parameters() if id(p) not in depth}
+    depth |= _depths_outside(net, blocks, example, others)
+
+    parameters = {name: depth[id(p)] for name, p in net.named_parameters()}
+    inside = {f"{stack_name}.{i}": count - i for i in range(count)}
+    modules = {name: _module_depth(name, inside, parameters) for name, _ in net.named_modules()}
+    names = ("head", *(f"{stack_name}.{i}" for i in reversed(range(count))), "embeddings")
+    return Layers(names, parameters, modules)
+
+
+def _stack(net: nn.Module) -> tuple[str, nn.ModuleList]:
+    lists = [(name, m) for name, m in net.named_modules() if isinstance(m, nn.ModuleList) and len(m)]
+    if not lists:
+        raise ModelError(
+            f"{type(net).__name__}: no stack of blocks was found in it (no ModuleList), so its layers cannot be told apart."
+        )
+    return max(lists, key=lambda pair: sum(p.numel() for p in pair[1].parameters()))
+
+
+def _depths_outside(
+    net: nn.Module, blocks: list[nn.Module], example: Mapping[str, Tensor], others: Mapping[int, nn.Parameter]
+) -> dict[int, int]:
+    """The depth of each parameter outside the stack: below the first block whose input it reaches, else the head's."""
+    entered: dict[int, list[Tensor]] = {}
+
+    def watch(i: int) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            entered.setdefault(i, [t for t in _tensors([args, kwargs]) if t.requires_grad])
+
+        return hook
+
+    handles = [block.register_forward_pre_hook(watch(i), with_kwargs=True) for i, block in enumerate(blocks)]
+    was = {name: module.training for name, module in net.named_modules()}
+    learning = {id(p): p.requires_grad for p in net.parameters()}
+    net.eval().requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            output = net(**example).logits
+            left, depth = dict(others), {}
+            for i in sorted(entered):
+                for key in _reaching(entered[i], left):
+                    depth[key] = len(blocks) + 1 - i
+                    del left[key]
+            used = _reaching([output], left)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for name, module in net.named_modules():
+            module.training = was[name]
+        for p in net.parameters():
+            p.requires_grad_(learning[id(p)])
+    # What reaches nothing never learns; counted with the deepest, it is never taken for a trained part either.
+    return depth | {key: 0 if key in used else len(blocks) + 1 for key in left}
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _reaching(ends: list[Tensor], parameters: Mapping[int, nn.Parameter]) -> set[int]:
+    """Which parameters stand in the graph of `ends`."""
+    if not ends or not parameters:
+        return set()
+    total = torch.stack([end.float().sum() for end in ends]).sum()
+    grads = torch.autograd.grad(total, list(parameters.values()), retain_graph=True, allow_unused=True)
+    return {key for key, grad in zip(parameters, grads, strict=True) if grad is not None}
+
+
+def _module_depth(name: str, inside: Mapping[str, int], parameters: Mapping[str, int]) -> int:
+    """Its block's depth; else the least deep of its parameters', or, having none, of what stands around it."""
+    for block, depth in inside.items():
+        if name == block or name.startswith(block + "."):
+            return depth
+    while name:
+        own = [depth for parameter, depth in parameters.items() if parameter.startswith(name + ".")]
+        if own:
+            return min(own)
+        name = name.rpartition(".")[0]
+    return 0

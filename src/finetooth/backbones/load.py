@@ -1,0 +1,202 @@
+"""Load a pre-trained encoder with a new head, from a directory, a Hub id or a packaged name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from finetooth.backbones.layers import Layers, layers
+from finetooth.errors import ModelError, nearest
+from finetooth.packaged import MODELS, fetch
+from finetooth.seeds import number
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network with its tokenizer, its layers by depth, and the most tokens that it takes."""
+
+    net: Any
+    tokenizer: Any
+    layers: Layers
+    limit: int
+    source: str
+    weights_digest: str
+    tokenizer_digest: str
+
+    def save(self, folder: Path) -> None:
+        """A model directory that transformers loads alone."""
+        with _quiet():
+            self.net.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+
+
+def load_classifier(model: str, names: list[str], *, seed: int = 0, dropout: float | None = None) -> Backbone:
+    """The model with a new head for the classes `names`, all weights in fp32.
+
+    `dropout`, where given, replaces every dropout share of the model's configuration. Raises ModelError when the model
+    or its tokenizer is missing, or the weights do not fit the architecture.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    source = _located(model)
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(number(seed, "head"))
+        try:
+            config = AutoConfig.from_pretrained(source)
+            before = dict(config.id2label or {})
+            config.num_labels = len(names)
+            config.id2label = dict(enumerate(names))
+            config.label2id = {name: i for i, name in enumerate(names)}
+            config.problem_type = "single_label_classification"
+            if dropout is not None:
+                _set_dropout(config, dropout)
+            # safetensors only: a pickled file could run code.
+            net, facts = AutoModelForSequenceClassification.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(source)
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise ModelError(f"{model}: cannot be loaded for text classification: {_first_line(error)}") from error
+        _refuse_strangers(model, net, facts)
+        if before != config.id2label:
+            _renew_head(net)
+    if tokenizer.pad_token_id is None:
+        raise ModelError(f"{model}: its tokenizer has no padding token, which rows of different lengths need.")
+    if len(tokenizer) > net.get_input_embeddings().weight.shape[0]:
+        raise ModelError(
+            f"{model}: the tokenizer knows {len(tokenizer)} tokens, the model only "
+            f"{net.get_input_embeddings().weight.shape[0]}; they do not belong together."
+        )
+    example = dict(tokenizer(["a", "a b"], padding=True, return_tensors="pt"))
+    return Backbone(
+        net,
+        tokenizer,
+        layers(net, example),
+        _limit(config, tokenizer),
+        model,
+        weights_digest=_weights_digest(net),
+        tokenizer_digest=sha256(_tokenizer_content(tokenizer).encode("utf-8", "surrogatepass")).hexdigest(),
+    )
+
+
+def load_tuned(folder: Path) -> tuple[Any, Any]:
+    """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    with _quiet():
+        net = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        return net.eval(), AutoTokenizer.from_pretrained(folder)
+
+
+def _located(model: str) -> str:
+    """A directory that was looked at, or a Hub id."""
+    if model in MODELS:
+        return str(fetch(MODELS[model]))
+    path = Path(model)
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise ModelError(f"{path}: there is no config.json in it, so it is not a model directory.")
+        if not any((path / name).exists() for name in TOKENIZER_FILES):
+            raise ModelError(
+                f"{path}: there is no tokenizer beside the model (none of {', '.join(TOKENIZER_FILES)}); copy the "
+                f"tokenizer files of the pre-trained model into it."
+            )
+        return str(path)
+    if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise ModelError(f"{model}: no such model directory.")
+    if "/" not in model and "did you mean" in nearest(model, MODELS):
+        raise ModelError(f"{model}: no such model directory or packaged model; {nearest(model, MODELS)}")
+    return model
+
+
+def _set_dropout(config: Any, share: float) -> None:
+    names = [k for k, v in config.to_dict().items() if "drop" in k and "layer" not in k and isinstance(v, int | float)]
+    for name in names:
+        setattr(config, name, share)
+
+
+def _refuse_strangers(model: str, net: nn.Module, facts: dict[str, Any]) -> None:
+    """Weights that are new outside the head mean that the file belongs to another architecture."""
+    new = {*facts["missing_keys"], *(name for name, *_ in facts["mismatched_keys"])}
+    base = f"{net.base_model_prefix}."
+    strange = sorted(name for name in new if name.startswith(base) and "pooler" not in name)
+    if strange:
+        raise ModelError(
+            f"{model}: {len(strange)} weights of {type(net).__name__} are not in its file (the first is {strange[0]}); "
+            f"config.json and the weights do not belong together."
+        )
+
+
+def _renew_head(net: Any) -> None:
+    """Initialise what stands outside the base model afresh: a head made for other classes is of no use."""
+    for name, module in net.named_modules():
+        if name and not name.startswith(net.base_model_prefix):
+            for parameter in module.parameters(recurse=False):
+                parameter._is_hf_initialized = False
+            net._init_weights(module)
+
+
+def _limit(config: Any, tokenizer: Any) -> int:
+    """The most tokens a row can have: the tokenizer's limit, and what the position table holds."""
+    limit = min(int(tokenizer.model_max_length), 1 << 20)
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions:
+        # RoBERTa and its kin start counting positions after the padding id.
+        offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
+        limit = min(limit, positions - offset)
+    return limit
+
+
+def _weights_digest(net: nn.Module) -> str:
+    total = sha256()
+    for name, parameter in net.named_parameters():
+        total.update(name.encode())
+        total.update(parameter.detach().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _tokenizer_content(tokenizer: Any) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return str(backend.to_str()) if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' own loading report and bar, which speak of a new head as if it were a fault."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()

@@ -1,0 +1,46 @@
+"""finetooth evaluate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from finetooth.cli import shared
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")],
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="Other labelled rows, instead of the test rows.")
+    ] = None,
+    input: shared.Input = None,
+    label: shared.Label = None,
+    allow_code: shared.AllowCode = None,
+    json: shared.Json = False,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Open the seal on the run's own test rows; with DATA, score other labelled rows."""
+    from finetooth.readers import read
+    from finetooth.run import Run
+
+    opened = Run.open(run)
+    columns = opened.columns
+    table = None
+    if data is not None:
+        table = read(data, input=input or ",".join(columns.input), label=label or columns.label, id=columns.id)
+    metrics = shared.allowed_metrics(opened.plan, allow_code) if allow_code else []
+    with shared.Talk(json=json, quiet=quiet) as talk:
+        from finetooth import evaluate as judge
+        from finetooth.evaluate import evaluate_rows, holds_seal
+        from finetooth.report import show, show_scores
+
+        if table is None or holds_seal(table, opened.split):
+            report = judge(opened, table, metrics=metrics)
+            show(report, talk.console)
+            talk.say(f"report: {opened.path / 'report.html'}")
+        else:
+            report = evaluate_rows(opened, table, metrics=metrics)
+            show_scores(report, talk.console)
+        talk.result({"run": str(opened.path), **report})

@@ -1,0 +1,55 @@
+"""finetooth predict."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from finetooth.cli import shared
+
+
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Rows to predict; they need no label.")],
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="A .csv, .jsonl or .parquet file to write.")],
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto",
+    input: shared.Input = None,
+    id: shared.Id = None,
+    json: shared.Json = False,
+    quiet: shared.Quiet = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Write the tuned model's answer and probabilities for every row, in the rows' own order."""
+    from pathlib import Path
+
+    from finetooth.errors import UserError, nearest
+    from finetooth.readers import read
+    from finetooth.run import Run
+    from finetooth.writers import WRITERS, write
+
+    if precision not in ("auto", "fp32", "bf16"):
+        raise UserError(f"--precision {precision}: {nearest(precision, ['auto', 'fp32', 'bf16'])}")
+    if Path(out).suffix not in WRITERS:
+        raise UserError(f"--out {out}: {nearest(Path(out).suffix, WRITERS)}")
+    opened = Run.open(run)
+    columns = opened.columns
+    with shared.Talk(json=json, quiet=quiet) as talk:
+        table = read(data, input=input or ",".join(columns.input), id=id, labelled=False)
+        from finetooth.evaluate import answers
+        from finetooth.machine import fast_bf16
+
+        chosen = ("bf16" if fast_bf16() else "fp32") if precision == "auto" else precision
+        p = answers(opened, table, table.ids, precision=chosen)
+        write(Path(out), p)
+        talk.say(f"{len(table):,} rows predicted in {chosen}: {out}")
+        counts = {name: int((p.decided == c).sum()) for c, name in enumerate(p.names)}
+        talk.result(
+            {
+                "run": str(opened.path),
+                "out": out,
+                "rows": len(table),
+                "precision": chosen,
+                "predicted": counts,
+            }
+        )

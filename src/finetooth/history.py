@@ -1,0 +1,118 @@
+"""Step and Epoch: what the loop reports as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One look at the validation rows: the line that epochs.jsonl holds.
+
+    `epoch` is a real number (1.5 is the middle of the second), `loss` the mean training loss per row since the last
+    look, with dropout on; `scores` are the validation rows' loss and metrics; `rates` are the multipliers by depth,
+    head first, 0.0 for frozen; `seconds` are training alone, without the look.
+    """
+
+    step: int
+    epoch: float
+    loss: float
+    scores: Mapping[str, float]
+    learning_rate: float
+    grad_norm: float
+    rates: tuple[float, ...]
+    seconds: float
+    rows_per_second: float
+
+    def line(self) -> dict[str, Any]:
+        """As a flat dictionary, the scores prefixed with `eval_` as the ecosystem has it."""
+        flat = asdict(self)
+        scores = flat.pop("scores")
+        return {
+            **flat,
+            "rates": list(self.rates),
+            **{f"eval_{name}": value for name, value in scores.items()},
+        }
+
+    @staticmethod
+    def of(line: Mapping[str, Any]) -> Epoch:
+        """The Epoch that `line()` wrote."""
+        scores = {k.removeprefix("eval_"): v for k, v in line.items() if k.startswith("eval_")}
+        rest = {k: v for k, v in line.items() if not k.startswith("eval_")}
+        return Epoch(**{**rest, "rates": tuple(rest["rates"]), "scores": scores})
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step: the mean loss over its rows, and the norm of the gradient before clipping."""
+
+    step: int
+    steps: int
+    epoch: float
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    rows: int
+    ended: Epoch | None = None
+
+
+@dataclass
+class Sums:
+    """Over the steps since the last look at the validation rows; part of the State, so that a resumed run has them."""
+
+    loss: float = 0.0
+    rows: int = 0
+    grad_norm: float = 0.0
+    steps: int = 0
+    seconds: float = 0.0
+
+    def add(self, loss: float, rows: int, grad_norm: float, seconds: float) -> None:
+        """One more step; `loss` is summed over its rows."""
+        self.loss += loss
+        self.rows += rows
+        self.grad_norm += grad_norm
+        self.steps += 1
+        self.seconds += seconds
+
+    def epoch(
+        self,
+        step: int,
+        position: float,
+        scores: Mapping[str, float],
+        learning_rate: float,
+        rates: Sequence[float],
+    ) -> Epoch:
+        """The Epoch that ends here."""
+        return Epoch(
+            step=step,
+            epoch=round(position, 6),
+            loss=self.loss / self.rows,
+            scores=scores,
+            learning_rate=learning_rate,
+            grad_norm=self.grad_norm / self.steps,
+            rates=tuple(rates),
+            seconds=self.seconds,
+            rows_per_second=self.rows / self.seconds,
+        )
+
+
+class Progress(Protocol):
+    """Who is told how a run goes: the command line's bars, a notebook, nobody (Silent)."""
+
+    def say(self, text: str) -> None:
+        """Something was decided or done."""
+
+    def step(self, step: Step) -> None:
+        """A step was made."""
+
+
+class Silent:
+    """Tells nobody."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def step(self, step: Step) -> None:
+        """Nothing."""

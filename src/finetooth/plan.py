@@ -1,0 +1,293 @@
+"""The Plan: every setting of a run, read from YAML and checked as a whole before a row is read.
+
+Names are the ecosystem's. `auto` is resolved by `resolve`, from facts about the rows, the model and the machine, and
+each choice comes with its reason.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from finetooth.errors import PlanError, nearest
+from finetooth.schedules import SCHEDULES
+
+Auto = Literal["auto"]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+PRESETS = {"80-10-10": (0.8, 0.1, 0.1), "70-15-15": (0.7, 0.15, 0.15), "60-20-20": (0.6, 0.2, 0.2)}
+
+# Hugging Face's names for the same thing; the retired ones are accepted with a warning.
+SYNONYMS = {
+    "num_train_epochs": "epochs",
+    "per_device_train_batch_size": "batch_size",
+    "lr_scheduler_type": "schedule",
+    "eval_strategy": "eval_every",
+    "save_strategy": "save_every",
+}
+RETIRED = {"evaluation_strategy": "eval_every", "warmup_ratio": "warmup_steps"}
+
+# Keys of the outside contract that are still to be built, each with the value that asks for nothing.
+LATER: dict[str, Any] = {
+    "max_steps": None,
+    "max_seconds": None,
+    "batch_tokens": None,
+    "unfreeze_every": None,
+    "rate": None,
+    "label_smoothing": 0.0,
+    "loss": "auto",
+    "class_weights": None,
+    "oversample": False,
+    "augment": [],
+    "average": None,
+    "retain": None,
+    "adapter": None,
+    "threshold": "argmax",
+    "calibrate": False,
+    "cache": "off",
+    "report_to": None,
+}
+
+
+class Section(BaseModel):
+    """A part of the plan; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Data(Section):
+    """Which columns to use; `auto` goes by convention."""
+
+    input: str = "auto"
+    label: str = "auto"
+    group: str | None = None
+    id: str | None = None
+
+
+class SplitPlan(Section):
+    """How the rows are parted; `preset` (70-15-15) sets the three shares."""
+
+    seed: int = 0
+    train: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    test: Share = 0.1
+    stratify: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, values: Any) -> Any:
+        preset = values.get("preset") if isinstance(values, dict) else values
+        if not isinstance(preset, str):
+            return values
+        if preset not in PRESETS:
+            raise ValueError(f"the preset '{preset}' is not known; {nearest(preset, PRESETS)}")
+        rest = {k: v for k, v in values.items() if k != "preset"} if isinstance(values, dict) else {}
+        if clash := rest.keys() & {"train", "validation", "test"}:
+            raise ValueError(f"a preset sets the shares already; leave {' and '.join(sorted(clash))} away")
+        return {**rest, **dict(zip(("train", "validation", "test"), PRESETS[preset], strict=True))}
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"the shares train, validation and test add up to {total:g}, expected 1")
+        return self
+
+
+class Plan(Section):
+    """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
+
+    task: Literal["auto", "text-classification"] = "auto"
+    data: Data = Data()
+    split: SplitPlan = SplitPlan()
+    seed: int = 0
+    epochs: Annotated[float, Field(gt=0)] | Auto = "auto"
+    batch_size: Annotated[int, Field(ge=1)] | Auto = "auto"
+    gradient_accumulation_steps: Annotated[int, Field(ge=1)] = 1
+    max_length: Annotated[int, Field(ge=4)] | Auto = "auto"
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
+    head_learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    freeze: Annotated[int, Field(ge=0)] | Literal["auto", "embeddings", "all"] = "auto"
+    warmup_steps: Annotated[float, Field(ge=0)] = 0.1
+    schedule: str = "linear"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    dropout: Share | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    eval_every: Annotated[float, Field(gt=0)] = 1.0
+    save_every: Annotated[float, Field(gt=0)] = 1.0
+    early_stopping_patience: Annotated[int, Field(ge=1)] | None = None
+    metric_for_best_model: str = "auto"
+    cost_per_hour: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"the schedule '{self.schedule}' is not known; {nearest(self.schedule, SCHEDULES)}")
+        if self.freeze == "all" and self.layer_decay != 1.0:
+            raise ValueError("freeze: all leaves only the head to learn, so layer_decay has nothing to act on")
+        if self.freeze == "all" and self.learning_rate != "auto":
+            raise ValueError("freeze: all leaves only the head to learn; set head_learning_rate, not learning_rate")
+        return self
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Plan:
+        """A Plan from plain values, as YAML gives them. Raises PlanError naming the key and the nearest known one."""
+        try:
+            return Plan(**_translated(values))
+        except ValidationError as error:
+            raise PlanError("; ".join(_sentence(e) for e in error.errors())) from None
+
+    @staticmethod
+    def read(path: str | Path | None, settings: Sequence[str] = ()) -> Plan:
+        """A Plan from a YAML file, if any, changed by settings of the form key=value or part.key=value."""
+        values: dict[str, Any] = {}
+        if path is not None:
+            try:
+                text = Path(path).read_text(encoding="utf-8")
+                values = yaml.safe_load(text) or {}
+            except FileNotFoundError:
+                raise PlanError(f"{path}: no such plan file.") from None
+            except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+                raise PlanError(f"{path}: not readable as YAML: {error}") from None
+            if not isinstance(values, dict):
+                raise PlanError(f"{path}: found a {type(values).__name__}, expected keys and values like 'epochs: 3'.")
+        for setting in settings:
+            _set(values, setting)
+        return Plan.of(values)
+
+    def values(self) -> dict[str, Any]:
+        """As plain values, ready for YAML or JSON."""
+        return self.model_dump(mode="json")
+
+
+def _set(values: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise PlanError(f"--set {setting}: expected KEY=VALUE, for example --set epochs=3.")
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise PlanError(f"--set {setting}: '{parent}' has no keys below it.")
+    try:
+        values[last] = _number(yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise PlanError(f"--set {setting}: the value is not readable as YAML.") from None
+
+
+def _number(value: Any) -> Any:
+    # YAML 1.1 takes 1e-4 for text, since it lacks the dot; nobody who writes it means that.
+    if isinstance(value, str):
+        try:
+            return float(value) if "e" in value.lower() else value
+        except ValueError:
+            return value
+    if isinstance(value, dict):
+        return {k: _number(v) for k, v in value.items()}
+    return value
+
+
+def _translated(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Hugging Face's names become ours; keys that are still to be built are refused unless they ask for nothing."""
+    plan: dict[str, Any] = {}
+    came_from: dict[str, str] = {}
+    for key, value in values.items():
+        name, given = SYNONYMS.get(key) or RETIRED.get(key) or key, _number(value)
+        if key in RETIRED:
+            warnings.warn(f"'{key}' is a retired name; use '{name}'", FutureWarning, stacklevel=4)
+        if key in ("eval_strategy", "evaluation_strategy", "save_strategy"):
+            if given != "epoch":
+                raise PlanError(
+                    f"{key}: found {given!r}; say {name} in epochs (1.0 is once an epoch, 0.25 four times)."
+                )
+            given = 1.0
+        if key in ("bf16", "fp16", "fp32"):
+            if key == "fp16" and given:
+                raise PlanError("precision fp16 is not in this version; use bf16 or fp32.")
+            if not given:
+                continue
+            name, given = "precision", key
+        if key in LATER:
+            if given != LATER[key]:
+                raise PlanError(f"'{key}' is not in this version of finetooth; leave it away.")
+            continue
+        if name in came_from:
+            raise PlanError(f"'{came_from[name]}' and '{key}' say the same thing; keep one of them.")
+        came_from[name] = key
+        plan[name] = given
+    return plan
+
+
+def _sentence(error: Any) -> str:
+    place = [
+        str(part)
+        for part in error["loc"]
+        if not str(part).startswith(("constrained", "literal", "function", "float", "int"))
+    ]
+    key, section = place[-1] if place else "", Plan
+    for parent in place[:-1]:
+        field = section.model_fields.get(parent)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Section)):
+            break
+        section = field.annotation  # type: ignore[assignment]
+    if error["type"] == "extra_forbidden":
+        known = [*section.model_fields, *(LATER if section is Plan else ())]
+        return f"unknown key '{'.'.join(place)}': {nearest(key, known)}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not place or error["type"] == "value_error":
+        return f"{'.'.join(place)}: {message}" if place else message
+    return f"{'.'.join(place)}: found {error['input']!r}; {message[0].lower()}{message[1:]}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What `resolve` needs to know: rows to train on, rows of the largest and smallest class, the model, the machine."""
+
+    rows: int
+    largest_class: int
+    smallest_class: int
+    parameters: int
+    limit: int
+    fast_bf16: bool
+    machine: str
+
+
+def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
+    """The plan with every `auto` replaced, and the reason for each."""
+    chosen: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+
+    def decide(key: str, value: Any, reason: str) -> None:
+        if getattr(plan, key) == "auto":
+            chosen[key], reasons[key] = value, reason
+
+    decide("task", "text-classification", "a text column and a label column")
+    small = facts.parameters < 50e6
+    size = f"{facts.parameters / 1e6:.0f} M parameters"
+    decide("learning_rate", 1e-4 if small else 5e-5, f"{'a small' if small else 'a large'} model, {size}")
+    decide("head_learning_rate", 1e-3, "the head is new and starts from nothing")
+    epochs = 2 if facts.rows >= 5000 else 3 if facts.rows >= 2000 else 5 if facts.rows >= 500 else 10
+    decide("epochs", float(epochs), f"{facts.rows:,} rows to train on; fewer rows take more passes")
+    decide("batch_size", 32, "large enough to keep the processor busy, small enough for many updates")
+    decide(
+        "max_length",
+        facts.limit,
+        f"the model's limit is {facts.limit} tokens; shorter rows are not padded to it",
+    )
+    decide("freeze", 0, "every layer learns")
+    fast = "fast at bf16" if facts.fast_bf16 else "not faster at bf16"
+    decide("precision", "bf16" if facts.fast_bf16 else "fp32", f"this machine ({facts.machine}) is {fast}")
+    uneven = facts.largest_class >= 3 * facts.smallest_class
+    decide(
+        "metric_for_best_model",
+        "macro_f1" if uneven else "accuracy",
+        f"the largest class has {facts.largest_class:,} rows, the smallest {facts.smallest_class:,}",
+    )
+    return plan.model_copy(update=chosen), reasons

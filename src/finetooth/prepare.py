@@ -1,0 +1,197 @@
+"""Table and Plan -> Job: all that comes before the first step. The test rows end here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil
+
+from torch import nn
+
+from finetooth import machine, rates, schedules, splits
+from finetooth.backbones import Backbone, Layers
+from finetooth.batches import Batches
+from finetooth.errors import PlanError, nearest
+from finetooth.findings import Finding
+from finetooth.loop import Recipe, State, optimizer
+from finetooth.metrics import Metric
+from finetooth.plan import Facts, Plan, resolve
+from finetooth.predict import predict
+from finetooth.rates import Rate
+from finetooth.seeds import numbers, row_keys
+from finetooth.table import Predictions, Split, Table
+from finetooth.tasks import TASKS, Encoded, Task
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done: the resolved plan, the rows as tokens, the model. The test rows are known by id alone."""
+
+    task: Task
+    names: list[str]
+    split: Split
+    plan: Plan
+    reasons: Mapping[str, str]
+    backbone: Backbone
+    training: Encoded
+    validation: Encoded
+    metrics: Mapping[str, Metric]
+
+    @property
+    def goal(self) -> Metric:
+        """The metric that chooses the best epoch."""
+        return self.metrics[self.plan.metric_for_best_model]
+
+    @cached_property
+    def batches(self) -> Batches:
+        """The training rows, as the loop eats them."""
+        return Batches(
+            self.training,
+            self.task,
+            pad=self.backbone.tokenizer.pad_token_id,
+            batch_size=int(self.plan.batch_size),
+            accumulation=self.plan.gradient_accumulation_steps,
+            seed=self.plan.seed,
+        )
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The plan's names become the functions that the loop takes."""
+        plan = self.plan
+        steps = ceil(float(plan.epochs) * self.batches.steps_per_epoch)
+        warmup = plan.warmup_steps if plan.warmup_steps < 1 else min(plan.warmup_steps / steps, 1.0)
+        return Recipe(
+            steps=steps,
+            learning_rate=float(plan.learning_rate),
+            rate=rate_of(plan, self.backbone.layers),
+            schedule=schedules.warmup(warmup, schedules.SCHEDULES[plan.schedule]()),
+            max_grad_norm=plan.max_grad_norm,
+            eval_every=plan.eval_every,
+            seed=plan.seed,
+            precision=plan.precision,
+            device=machine.device(),
+        )
+
+    def state(self) -> State:
+        """The model before its first step."""
+        net = self.backbone.net.to(machine.device())
+        return State(net, self.backbone.layers, optimizer(net, self.backbone.layers, self.plan.weight_decay))
+
+    def look(self, net: nn.Module) -> Predictions:
+        """What the net, as it now is, says of the validation rows."""
+        return predict(
+            net,
+            self.task,
+            self.validation,
+            self.names,
+            pad=self.backbone.tokenizer.pad_token_id,
+            precision=self.plan.precision,
+            device=machine.device(),
+        )
+
+    def scores(self, net: nn.Module) -> dict[str, float]:
+        """Every metric on the validation rows."""
+        p = self.look(net)
+        return {name: metric.of(p) for name, metric in self.metrics.items()}
+
+
+def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, metrics: Sequence[Metric] = ()) -> Job:
+    """Check the labels, split, load the model, resolve the plan, encode.
+
+    `rows` keeps at most so many rows of training and of validation. Raises UserError for what is wrong.
+    """
+    task = TASKS["text-classification"]
+    known = {**task.metrics, **{metric.name: metric for metric in metrics}}
+    if plan.metric_for_best_model not in {"auto", *known}:
+        hint = nearest(plan.metric_for_best_model, known)
+        raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
+    names = task.names(table)
+    split = splits.holdout(table, **plan.split.model_dump())
+    if rows is not None:
+        split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
+    backbone = task.load(model, names, seed=plan.seed, dropout=plan.dropout)
+    plan, reasons = resolve(plan, _facts(table, split, backbone))
+    if int(plan.max_length) > backbone.limit:
+        raise PlanError(f"max_length: found {plan.max_length}, but {model} takes at most {backbone.limit} tokens.")
+    training, validation = (
+        task.encode(table, ids, names, backbone.tokenizer, int(plan.max_length))
+        for ids in (split.train, split.validation)
+    )
+    return Job(task, names, split, plan, reasons, backbone, training, validation, known)
+
+
+def rate_of(plan: Plan, layers: Layers) -> Rate:
+    """The rate function that the keys freeze, layer_decay and head_learning_rate of a resolved plan describe."""
+    if plan.freeze == "all":
+        cut = 1
+    elif plan.freeze == "embeddings":
+        cut = layers.deepest
+    else:
+        blocks = layers.deepest - 1
+        if int(plan.freeze) > blocks:
+            raise PlanError(f"freeze: found {plan.freeze}, but the model has {blocks} blocks; 'all' freezes every one.")
+        # The lowest blocks, and with them the embeddings on which they stand.
+        cut = layers.deepest - int(plan.freeze) if int(plan.freeze) else layers.deepest + 1
+    head = float(plan.head_learning_rate) / float(plan.learning_rate)
+    return rates.times(rates.head(head), rates.decay(plan.layer_decay), rates.below(cut))
+
+
+def decisions(job: Job) -> Iterator[str]:
+    """What was decided for the user, in sentences."""
+    counts = job.split.counts()
+    yield (
+        f"{counts['train']:,} rows to train, {counts['validation']:,} to validate, {counts['test']:,} sealed "
+        f"({job.split.how})"
+    )
+    for key, reason in job.reasons.items():
+        yield f"{key} {getattr(job.plan, key)}: {reason}"
+
+
+def findings(table: Table, job: Job) -> list[Finding]:
+    """What preparing the rows has brought to light."""
+    found = [
+        Finding(
+            "rare class",
+            "warning",
+            f"{note}.",
+            "Collect more rows of this class, or merge it with another.",
+            1,
+        )
+        for note in job.split.notes
+    ]
+    cut = job.training.cut + job.validation.cut
+    if cut:
+        rows = f"{cut:,} rows are longer than {job.plan.max_length} tokens (the longest has {job.training.longest:,})"
+        found.append(
+            Finding("truncation", "warning", f"{rows} and lose their end.", "A larger max_length keeps more.", cut)
+        )
+    sides = {table.contents[table.position[i]]: i for i in (*job.split.train, *job.split.validation)}
+    both = [i for i in job.split.test if table.contents[table.position[i]] in sides]
+    if both:
+        says = f"{len(both):,} test rows have the same input as a row that trains or validates; their score flatters."
+        found.append(Finding("leak", "warning", says, "Take them out of one of the parts.", len(both), both[:20]))
+    empty = [i for i in job.split.train if not "".join(table.inputs[table.position[i]]).strip()]
+    if empty:
+        says = f"{len(empty):,} training rows have an empty text."
+        found.append(Finding("empty", "warning", says, "Take them out.", len(empty), empty[:20]))
+    return found
+
+
+def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:
+    ranked = sorted(zip(numbers(0, "rows", 0, row_keys(ids)).tolist(), ids, strict=True))
+    return tuple(sorted(row_id for _, row_id in ranked[:rows]))
+
+
+def _facts(table: Table, split: Split, backbone: Backbone) -> Facts:
+    counts = Counter(table.labels[table.position[i]] for i in split.train)
+    return Facts(
+        rows=len(split.train),
+        largest_class=max(counts.values()),
+        smallest_class=min(counts.values()),
+        parameters=sum(p.numel() for p in backbone.net.parameters()),
+        limit=backbone.limit,
+        fast_bf16=machine.fast_bf16(),
+        machine=machine.describe(),
+    )

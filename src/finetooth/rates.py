@@ -1,0 +1,41 @@
+"""Rates: (depth, epoch) -> multiplier of the learning rate.
+
+Depth 0 is the head, the deepest is the embedding; `epoch` is a real number (1.5 is the middle of the second); 0.0
+means frozen. Freezing, layer-wise decay and a faster head are all rates, and rates compose by multiplication. Being
+computed, nothing about them is stored in a checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+Rate = Callable[[int, float], float]
+
+
+def constant(value: float = 1.0) -> Rate:
+    """The same multiplier everywhere."""
+    return lambda depth, epoch: value
+
+
+def head(multiplier: float) -> Rate:
+    """A head that learns `multiplier` times as fast as what is below it."""
+    return lambda depth, epoch: multiplier if depth == 0 else 1.0
+
+
+def decay(factor: float) -> Rate:
+    """Layer-wise decay: each layer learns `factor` times as fast as the one above it; the head is left alone.
+
+    Howard and Ruder 2018 (ULMFiT), section 3.2, with 1 / 2.6; Sun et al. 2019 (How to Fine-Tune BERT), section 5.3.3.
+    """
+    return lambda depth, epoch: factor ** max(depth - 1, 0)
+
+
+def below(depth_of_cut: int) -> Rate:
+    """Freeze everything at `depth_of_cut` and deeper: below(1) trains the head only."""
+    return lambda depth, epoch: 0.0 if depth >= depth_of_cut else 1.0
+
+
+def times(*rates: Rate) -> Rate:
+    """All of them at once."""
+    return lambda depth, epoch: prod(rate(depth, epoch) for rate in rates)

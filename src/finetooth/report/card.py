@@ -1,0 +1,101 @@
+"""The model card: README.md beside the weights."""
+
+import re
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import yaml
+
+from finetooth.report import words
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
+
+
+def card(report: Mapping[str, Any]) -> str:
+    """A Hugging Face model card (Markdown with a YAML header) from the content of report.json."""
+    header: dict[str, Any] = {
+        "library_name": "transformers",
+        "pipeline_tag": report["task"],
+        "tags": ["finetooth"],
+    }
+    if HUB_ID.fullmatch(report["model"]):
+        header["base_model"] = report["model"]
+    header["labels"] = report["labels"]
+
+    test, rows = report["test"], report["rows"]
+    if test is None:
+        scores = [("metric", "validation")]
+        scores += [(words.metric(name), words.score(value)) for name, value in report["validation"].items()]
+        note = (
+            f"The {words.count(rows['test'], 'test row')} are still sealed. "
+            "The validation rows chose the epoch, so these scores flatter the model a little."
+        )
+    else:
+        scores = [("metric", "test")]
+        scores += [(words.metric(name), words.interval(estimate)) for name, estimate in test.items()]
+        note = (
+            f"On {words.count(rows['test'], 'row')} set aside before training ({words.opened(report)}). "
+            "In brackets, the 95 % interval."
+        )
+
+    cut = report["truncated"]
+    data = [
+        ("source", report["data"]["source"]),
+        ("input", ", ".join(report["data"]["input"])),
+        ("label", report["data"]["label"]),
+        ("train rows", words.count(rows["train"])),
+        ("validation rows", words.count(rows["validation"])),
+        ("test rows", words.count(rows["test"])),
+        ("rows cut", f"{words.count(cut['rows'])}, at {cut['max_length']} tokens"),
+        ("fingerprint", report["data"]["fingerprint"]),
+    ]
+    settings = [(key, value) for key, value, _ in words.settings(report["plan"], report["reasons"])]
+    machine = [(key, str(value)) for key, value in report["machine"].items()]
+
+    return (
+        "\n\n".join(
+            [
+                "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True) + "---",
+                f"# {_plain(report['name'])}",
+                _plain(f"{words.what(report)} {words.verdict(report)}"),
+                "## Labels",
+                _table(
+                    [
+                        ("id", "label"),
+                        *((str(number), label) for number, label in enumerate(report["labels"])),
+                    ]
+                ),
+                "## Use",
+                "```python\n"
+                "from transformers import pipeline\n\n"
+                f'classify = pipeline("{report["task"]}", model="path/to/this/directory")\n'
+                'classify("a text like those of the data set")\n'
+                "```",
+                "## Scores",
+                _table(scores),
+                _plain(note),
+                "## Limits",
+                "Scores hold for rows like those of the data set: the same source, language, length and "
+                "share of each label. On other texts the model still answers, and may be surely wrong. "
+                "It knows only the labels above, and has no answer for a text that fits none of them.",
+                "## Data",
+                _table([("data", ""), *data]),
+                "## Training",
+                _table([("setting", "value"), *settings]),
+                _table([("made with", ""), *machine]),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    head, *body = [f"| {_plain(name)} | {_plain(value)} |" for name, value in rows]
+    return "\n".join([head, "|---|---|", *body])
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it stands, on one line."""
+    return escape(MARKDOWN.sub(r"\\\1", words.line(text)), quote=False)

@@ -1,0 +1,116 @@
+"""What the learning curves say, in words."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+OVERFIT_RISE = 0.05  # validation loss wobbles by a few per cent between epochs; beyond this it is climbing
+UNDERFIT_LOSS = 0.9  # a model that learns takes far more than a tenth off its first train loss
+UNDERFIT_ACCURACY = 0.02  # two points above guessing is within the noise of a small validation set
+STILL_FALLING = 0.02  # a last evaluation that takes off less than this has flattened out
+NAMES_TOLD = 5  # classes named in one sentence before it turns into a list
+
+Item = dict[str, str]
+
+
+def diagnose(
+    epochs: Sequence[Mapping[str, Any]],
+    detail_validation: Mapping[str, Any],
+    labels: Sequence[str],
+    majority_accuracy: float,
+) -> list[Item]:
+    """Names what the curves and the answers on the validation rows show, each with advice in plan keys.
+
+    Every item has name, severity ("info" or "warning"), says and advice. `epochs` holds one mapping per
+    evaluation with epoch, loss, eval_loss and eval_accuracy; `majority_accuracy` is that of always giving the
+    commonest label.
+    """
+    items = _curves(epochs, majority_accuracy) + _answers(detail_validation["classes"], labels)
+    if items:
+        return items
+    if len(epochs) == 1:
+        return [
+            _item(
+                "one evaluation",
+                "info",
+                "There is a single evaluation, and one point shows no trend.",
+                "Set eval_every to 0.25 or raise epochs to see whether the model over- or underfits.",
+            )
+        ]
+    return [
+        _item(
+            "no sign of over- or underfitting",
+            "info",
+            "The model does better than guessing, and validation loss did not climb away from its minimum.",
+            "Nothing in the curves asks for a change; more data is the likeliest gain.",
+        )
+    ]
+
+
+def _item(name: str, severity: str, says: str, advice: str) -> Item:
+    return {"name": name, "severity": severity, "says": says, "advice": advice}
+
+
+def _curves(epochs: Sequence[Mapping[str, Any]], majority_accuracy: float) -> list[Item]:
+    for epoch in epochs:
+        if not all(loss is not None and isfinite(loss) for loss in (epoch["loss"], epoch["eval_loss"])):
+            says = f"The loss is not a number at epoch {epoch['epoch']:g}."
+            advice = "Lower learning_rate, lengthen warmup_steps, or set precision to fp32."
+            return [_item("diverged", "warning", says, advice)]
+
+    items = []
+    first, last = epochs[0], epochs[-1]
+    lowest = min(epochs, key=lambda epoch: epoch["eval_loss"])
+
+    if last["eval_loss"] > (1 + OVERFIT_RISE) * lowest["eval_loss"] and last["loss"] < lowest["loss"]:
+        says = (
+            f"Since epoch {lowest['epoch']:g} validation loss has risen from {lowest['eval_loss']:.3f} to "
+            f"{last['eval_loss']:.3f} while train loss went on falling, from {lowest['loss']:.3f} to "
+            f"{last['loss']:.3f}."
+        )
+        advice = (
+            f"Set epochs to {max(1, round(lowest['epoch']))} or early_stopping_patience to 1; otherwise "
+            "lower learning_rate, raise weight_decay or dropout, freeze more of the lowest blocks, "
+            "or gather more data."
+        )
+        items.append(_item("overfitting", "warning", says, advice))
+
+    at_chance = last["eval_accuracy"] <= majority_accuracy + UNDERFIT_ACCURACY
+    if at_chance and last["loss"] > UNDERFIT_LOSS * first["loss"]:
+        says = (
+            f"Train loss only went from {first['loss']:.3f} to {last['loss']:.3f}, and validation accuracy "
+            f"({last['eval_accuracy']:.3f}) is no better than always giving the commonest label "
+            f"({majority_accuracy:.3f})."
+        )
+        advice = (
+            "Raise learning_rate or epochs, lower freeze so that more blocks learn, lower weight_decay and "
+            "dropout; if that changes nothing, the input may not hold the answer."
+        )
+        items.append(_item("underfitting", "warning", says, advice))
+
+    before = epochs[-2]["eval_loss"] if len(epochs) > 1 else last["eval_loss"]
+    if lowest is last and last["eval_loss"] < (1 - STILL_FALLING) * before:
+        fall = 1 - last["eval_loss"] / before
+        says = f"Validation loss was still falling at the end, by {fall:.0%} in the last evaluation."
+        advice = "Raise epochs, with early_stopping_patience at 2 so that training ends when this does."
+        items.append(_item("still improving", "info", says, advice))
+    return items
+
+
+def _answers(classes: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> list[Item]:
+    answered = [label for label, row in zip(labels, classes, strict=True) if row["predicted"]]
+    missed = [label for label, row in zip(labels, classes, strict=True) if row["rows"] and not row["predicted"]]
+    if len(answered) == 1 and missed:
+        says = f"The model answers “{answered[0]}” to every validation row."
+        advice = (
+            "Set class_weights to auto, lower learning_rate, allow more epochs, and check that "
+            "the labels fit their texts."
+        )
+        return [_item("one class only", "warning", says, advice)]
+    if missed:
+        names = ", ".join(f"“{label}”" for label in missed[:NAMES_TOLD])
+        more = f" and {len(missed) - NAMES_TOLD} more" if len(missed) > NAMES_TOLD else ""
+        says = f"Present in the validation rows, yet never the answer: {names}{more}."
+        advice = "Set class_weights to auto, allow more epochs, or gather more data for these classes."
+        return [_item("class never predicted", "warning", says, advice)]
+    return []

@@ -1,0 +1,77 @@
+"""The summary at the end of a run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from finetooth.report import words
+
+CLASSES_TOLD = 20  # more rows than this push the scores off the screen
+
+
+def show(report: Mapping[str, Any], console: Console) -> None:
+    """Prints what was tuned, the scores, the diagnosis, the seal, and what it took."""
+    rows, test = report["rows"], report["test"]
+    console.print(Text(words.title(report), style="bold"))
+    parts = ", ".join(f"{words.count(rows[part])} {part}" for part in ("train", "validation", "test"))
+    console.print(Text(f"{words.line(report['data']['source'])}: {parts} rows"))
+
+    scores = _table("metric", "validation", *([] if test is None else ["test"]))
+    for name, value in report["validation"].items():
+        cells = [words.score(value)]
+        if test is not None:
+            cells.append(words.interval(test[name]) if name in test else "")
+        scores.add_row(Text(words.metric(name)), *cells)
+    console.print(scores)
+    console.print(Text(words.verdict(report)))
+
+    part, detail = words.shown(report)
+    largest = sorted(detail["classes"], key=lambda row: -row["rows"])[:CLASSES_TOLD]
+    classes = _table(f"class ({part} rows)", "precision", "recall", "F1", "rows", "predicted")
+    for row in largest:
+        quality = [words.score(row[key]) for key in ("precision", "recall", "f1")]
+        counts = [words.count(row[key]) for key in ("rows", "predicted")]
+        classes.add_row(Text(words.clip(row["label"], 40)), *quality, *counts)
+    console.print(classes)
+    left = len(detail["classes"]) - len(largest)
+    if left:
+        console.print(Text(f"The {CLASSES_TOLD} largest classes; {left} more are in report.html.\n"))
+
+    for item in report["diagnosis"]:
+        mark = Text(f"{item['name']}: ", style="bold yellow" if item["severity"] == "warning" else "bold")
+        console.print(mark.append(words.line(f"{item['says']} {item['advice']}"), style="not bold default"))
+
+    spent = ", ".join(f"{step} {words.duration(seconds)}" for step, seconds in report["seconds"].items())
+    cost = "" if report["cost"] is None else f"; cost {report['cost']:.4g}"
+    console.print(Text(f"\ntook {spent}; peak memory {words.size(report['peak_memory_bytes'])}{cost}"))
+    if test is None:
+        sealed = words.count(report["seal"]["rows"], "test row")
+        console.print(Text(f"seal: {sealed} unopened. When every choice is made: {words.evaluate(report)}"))
+    else:
+        console.print(Text(f"seal: {words.opened(report)}; ledger head {(report['seal']['head'] or 'none')[:16]}"))
+
+
+def show_scores(scored: Mapping[str, Any], console: Console) -> None:
+    """Prints how the model did on other rows than its own test rows."""
+    console.print(
+        Text(words.line(f"{scored['run']} on {scored['data']}: {words.count(scored['rows'], 'row')}"), "bold")
+    )
+    for part, count in scored["rows_of_the_run"].items():
+        if count:
+            console.print(Text(f"{words.count(count)} of them are {part} rows of the run itself", style="bold yellow"))
+    scores = _table("metric", "score")
+    for name, interval in scored["scores"].items():
+        scores.add_row(Text(words.metric(name)), words.interval(interval))
+    console.print(scores)
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, overflow="fold")
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table

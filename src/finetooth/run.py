@@ -1,0 +1,151 @@
+"""The run directory: the contract between training and everything that comes after it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import yaml
+from pyarrow import parquet
+
+from finetooth.errors import RunError
+from finetooth.history import Epoch
+from finetooth.plan import Plan
+from finetooth.table import Columns, Predictions, Split
+
+CHOSEN = "  # chosen: "  # what stands in plan.yaml before the reason for a value
+
+
+@dataclass(frozen=True)
+class Run:
+    """A directory with everything about one training run; see docs/design.md for what lies in it."""
+
+    path: Path
+
+    @staticmethod
+    def create(path: str | Path) -> Run:
+        """A new, empty run directory. Raises RunError when there is something in it already."""
+        folder = Path(path)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(f"{folder}: exists already; choose another --out, or add --resume to go on with that run.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be made: {error.strerror}.") from error
+        return Run(folder)
+
+    @staticmethod
+    def open(path: str | Path) -> Run:
+        """A run directory that is there. Raises RunError when it is none."""
+        folder = Path(path)
+        if not folder.is_dir():
+            raise RunError(f"{folder}: no such run directory.")
+        if not (folder / "plan.yaml").exists():
+            raise RunError(f"{folder}: there is no plan.yaml in it, so it is not a run directory of finetooth.")
+        return Run(folder)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The tuned model, once training has ended."""
+        return self.path / "model"
+
+    @property
+    def ledger(self) -> Path:
+        """The openings of the sealed test rows."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end; the report is written last."""
+        return (self.path / "report.json").exists()
+
+    @property
+    def plan(self) -> Plan:
+        """The resolved plan."""
+        return Plan.read(self.path / "plan.yaml")
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """The reason for each value that finetooth chose, from the comments of plan.yaml."""
+        lines = (self.path / "plan.yaml").read_text(encoding="utf-8").splitlines()
+        chosen = [line.partition(CHOSEN) for line in lines if CHOSEN in line]
+        return {value.partition(":")[0]: reason for value, _, reason in chosen}
+
+    @property
+    def split(self) -> Split:
+        """Which rows served for what."""
+        kept = self.json("split.json")
+        tuples = {key: tuple(value) for key, value in kept.items() if isinstance(value, list)}
+        return Split(**{**kept, **tuples})
+
+    @property
+    def columns(self) -> Columns:
+        """The roles of the columns of the data."""
+        kept = self.json("data.json")["columns"]
+        return Columns(**{**kept, "input": tuple(kept["input"])})
+
+    @property
+    def epochs(self) -> list[Epoch]:
+        """The evaluations."""
+        lines = (self.path / "epochs.jsonl").read_text().splitlines()
+        return [Epoch.of(json.loads(line)) for line in lines]
+
+    def json(self, name: str) -> dict[str, Any]:
+        """One of the run's JSON files. Raises RunError when it is missing or not readable."""
+        try:
+            return cast("dict[str, Any]", json.loads((self.path / name).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise RunError(f"{self.path}: {name} is missing; was the run stopped before it ended?") from None
+        except ValueError as error:
+            raise RunError(f"{self.path / name}: not readable as JSON: {error}") from None
+
+    def write(self, name: str, content: str | Mapping[str, Any]) -> None:
+        """Write text, or a mapping as JSON, in one stroke: readers see the old file or the new one."""
+        text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        making = self.path / f".{name}.making"
+        making.write_text(text, encoding="utf-8")
+        os.replace(making, self.path / name)
+
+    def write_plan(self, plan: Plan, reasons: Mapping[str, str]) -> None:
+        """plan.yaml: every value that was used, with the reason where finetooth chose it."""
+        lines = ["# Every value that was used. `finetooth train DATA --plan` takes this file."]
+        for key, value in plan.values().items():
+            flow = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
+            text = f"{key}: {flow.removesuffix('...' + chr(10)).rstrip()}"
+            lines.append(text + (f"{CHOSEN}{reasons[key]}" if key in reasons else ""))
+        self.write("plan.yaml", "\n".join(lines) + "\n")
+
+    def write_epochs(self, history: Iterable[Epoch]) -> None:
+        """epochs.jsonl, one line per evaluation."""
+        self.write("epochs.jsonl", "".join(json.dumps(epoch.line()) + "\n" for epoch in history))
+
+    def write_predictions(self, part: str, p: Predictions) -> None:
+        """predictions/PART.parquet: id, label (null where unknown), probabilities in the order of the label names."""
+        labels = [p.names[c] if c >= 0 else None for c in p.labels.tolist()]
+        table = pa.table({"id": p.ids, "label": labels, "probabilities": list(p.probabilities)})
+        table = table.replace_schema_metadata({"names": json.dumps(p.names)})
+        (self.path / "predictions").mkdir(exist_ok=True)
+        parquet.write_table(table, self.path / "predictions" / f"{part}.parquet")
+
+    def has_predictions(self, part: str) -> bool:
+        """Whether this part was predicted (the test part: whether its seal was opened)."""
+        return (self.path / "predictions" / f"{part}.parquet").exists()
+
+    def predictions(self, part: str) -> Predictions:
+        """What `write_predictions` wrote."""
+        table = parquet.read_table(self.path / "predictions" / f"{part}.parquet")
+        names = json.loads(table.schema.metadata[b"names"])
+        number = {name: i for i, name in enumerate(names)}
+        labels = np.array([number.get(label, -1) for label in table["label"].to_pylist()], dtype=np.int64)
+        return Predictions(table["id"].to_pylist(), labels, np.array(table["probabilities"].to_pylist()), names)

@@ -1,0 +1,166 @@
+"""Table, Split and Predictions: rows with stable ids, which of them serve for what, and what a model said of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b, sha256
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from finetooth.errors import DataError
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column plays which role."""
+
+    input: tuple[str, ...]
+    label: str | None = None
+    group: str | None = None
+    id: str | None = None
+
+    def roles(self) -> dict[str, Any]:
+        """As data.json keeps it."""
+        return {"input": list(self.input), "label": self.label, "group": self.group, "id": self.id}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as they were read: every cell is text or missing.
+
+    `places` tells for each row the file and the row number in it (1 is the first row after the header), for messages;
+    `parts` the part that the source itself assigns (None where it does not).
+    """
+
+    data: pa.Table
+    columns: Columns
+    source: str
+    places: Sequence[tuple[str, int]] = field(repr=False)
+    parts: Sequence[str | None] = field(repr=False)
+
+    def __len__(self) -> int:
+        return cast(int, self.data.num_rows)
+
+    def column(self, name: str) -> list[str | None]:
+        """The cells of one column, in row order."""
+        return cast("list[str | None]", self.data.column(name).to_pylist())
+
+    @cached_property
+    def inputs(self) -> list[tuple[str, ...]]:
+        """The input cells of each row; a missing cell is an empty text."""
+        cells = [self.column(name) for name in self.columns.input]
+        return [tuple(cell or "" for cell in row) for row in zip(*cells, strict=True)]
+
+    @cached_property
+    def labels(self) -> list[str | None]:
+        """The label of each row; None where it is missing, or where there is no label column."""
+        if self.columns.label is None:
+            return [None] * len(self)
+        return [cell if cell and cell.strip() else None for cell in self.column(self.columns.label)]
+
+    @cached_property
+    def contents(self) -> list[str]:
+        """A digest of each row's inputs: equal for equal inputs, whatever file or row they stand in."""
+        return [content_digest(row) for row in self.inputs]
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """A stable id per row: the id column's, else the digest of the inputs.
+
+        Rows with the same inputs are numbered in the order of their labels, so that the order of the rows in the
+        file plays no part.
+        """
+        if self.columns.id is not None:
+            return self._named_ids(self.columns.id)
+        ranked = sorted(range(len(self)), key=lambda i: (self.contents[i], self.labels[i] or "", self.parts[i] or ""))
+        ids, seen = [""] * len(self), Counter[str]()
+        for i in ranked:
+            digest = self.contents[i]
+            seen[digest] += 1
+            ids[i] = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        return ids
+
+    def _named_ids(self, name: str) -> list[str]:
+        first: dict[str, int] = {}
+        for i, cell in enumerate(self.column(name)):
+            if not cell:
+                raise DataError(f"{self.place(i)}: the id column '{name}' is empty; each row needs an id of its own.")
+            if cell in first:
+                raise DataError(
+                    f"{self.place(i)}: the id '{cell}' was already used in {self.place(first[cell])}; "
+                    f"ids have to be unique. Leave --id away to have them made from the rows' contents."
+                )
+            first[cell] = i
+        return list(first)
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Where each id stands."""
+        return {row_id: i for i, row_id in enumerate(self.ids)}
+
+    def place(self, i: int) -> str:
+        """How a message names row i."""
+        file, row = self.places[i]
+        return f"{file}, row {row}"
+
+    def digest(self, ids: Iterable[str]) -> str:
+        """SHA-256 over the ids, contents and labels of these rows; their order plays no part."""
+        total = sha256()
+        for row_id in sorted(ids):
+            i = self.position[row_id]
+            total.update(json.dumps([row_id, self.contents[i], self.labels[i], self.parts[i]]).encode())
+        return total.hexdigest()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The digest of all rows."""
+        return self.digest(self.ids)
+
+
+def content_digest(inputs: Sequence[str]) -> str:
+    """16 hexadecimal digits that stand for these input cells."""
+    joined = "\x1f".join(inputs).encode("utf-8", "surrogatepass")
+    return blake2b(joined, digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Ids only. `digest` is the seal: the digest of the test rows; `notes` say in words what was done for rare cases."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    how: str
+    digest: str
+    notes: tuple[str, ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """Rows per part."""
+        return {part: len(getattr(self, part)) for part in PARTS}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of some rows: probabilities of shape (rows, classes), columns in the order of `names`.
+
+    `labels` are the true class numbers, -1 where unknown.
+    """
+
+    ids: list[str]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    names: list[str]
+
+    @cached_property
+    def decided(self) -> NDArray[np.int64]:
+        """The class number with the largest probability, per row."""
+        return cast("NDArray[np.int64]", self.probabilities.argmax(axis=1))

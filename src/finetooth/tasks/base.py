@@ -1,0 +1,83 @@
+"""The contract of a task, and Encoded: rows as flat arrays of tokens, no padding yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from finetooth.backbones import Backbone
+from finetooth.metrics import Metric
+from finetooth.seeds import Keys, row_keys
+from finetooth.table import Table
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Row i has the tokens from offsets[i] to offsets[i + 1]; targets are class numbers, -1 where unknown.
+
+    `cut` counts the rows that were longer than the limit; `longest` is the longest row before cutting, in tokens.
+    """
+
+    ids: Sequence[str]
+    tokens: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    cut: int
+    longest: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens per row."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The key of each row's randomness."""
+        return row_keys(self.ids)
+
+
+class Task(Protocol):
+    """Stateless. `names` are the label names in the order of the class numbers."""
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """The metrics that are reported for this task."""
+
+    def names(self, table: Table) -> list[str]:
+        """The label names of the table. Raises DataError when the task cannot be learnt from these labels."""
+
+    def load(self, model: str, names: list[str], *, seed: int, dropout: float | None) -> Backbone:
+        """The pre-trained model, with a new head."""
+
+    def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
+        """These rows as tokens."""
+
+    def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Some rows as the network's keyword arguments, padded to the longest of them, and their targets."""
+
+    def logits(self, net: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
+        """What the network says, (rows, classes)."""
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """One loss per row."""
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(rows, classes), in fp32."""
+
+
+def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Token ids and attention mask, each (rows, longest of them)."""
+    lengths = encoded.lengths[rows]
+    mask = np.arange(lengths.max())[None, :] < lengths[:, None]
+    ids = np.full(mask.shape, pad, dtype=np.int64)
+    ids[mask] = np.concatenate([encoded.tokens[encoded.offsets[r] : encoded.offsets[r + 1]] for r in rows])
+    return ids, cast("NDArray[np.int64]", mask.astype(np.int64))

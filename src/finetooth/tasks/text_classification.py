@@ -1,0 +1,106 @@
+"""Text classification: one text per row, one of several classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from finetooth.backbones import Backbone, load_classifier
+from finetooth.errors import DataError
+from finetooth.losses import cross_entropy
+from finetooth.metrics import CLASSIFICATION, Metric
+from finetooth.table import Table
+from finetooth.tasks.base import Encoded, padded
+
+MOST_CLASSES = 1000  # more different labels than this, one for every few rows, are numbers or ids, not classes
+
+
+class TextClassification:
+    """Texts in one column, a class name in another."""
+
+    metrics: Mapping[str, Metric] = CLASSIFICATION
+
+    def names(self, table: Table) -> list[str]:
+        """The class names, numbers in numeric order; refused: missing labels, a single class, as many as rows."""
+        if len(table.columns.input) != 1:
+            raise DataError(
+                f"{table.source}: {len(table.columns.input)} input columns were named; pairs of texts are not in this "
+                f"version, so name one with --input."
+            )
+        missing = [i for i, label in enumerate(table.labels) if label is None]
+        if missing:
+            where = "; ".join(table.place(i) for i in missing[:3]) + ("; ..." if len(missing) > 3 else "")
+            raise DataError(
+                f"{table.source}: {len(missing):,} of {len(table):,} rows have no label in the column "
+                f"'{table.columns.label}' ({where}). Label them or take them out of the file."
+            )
+        names = sorted({label for label in table.labels if label is not None}, key=_natural)
+        if len(names) < 2:
+            raise DataError(
+                f"{table.source}: every row has the label '{names[0]}' in the column '{table.columns.label}'; there is "
+                f"nothing to learn from one class. Was another column meant? Say so with --label."
+            )
+        if len(names) > max(MOST_CLASSES, 2) or len(names) > len(table) / 2 > 10:
+            raise DataError(
+                f"{table.source}: the column '{table.columns.label}' has {len(names):,} different values in "
+                f"{len(table):,} rows, too many to be classes. Say which column is the label with --label; predicting "
+                f"numbers (regression) is not in this version."
+            )
+        return names
+
+    def load(self, model: str, names: list[str], *, seed: int, dropout: float | None) -> Backbone:
+        """An encoder with a new classification head."""
+        return load_classifier(model, names, seed=seed, dropout=dropout)
+
+    def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
+        """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
+        number = {name: i for i, name in enumerate(names)}
+        rows = [table.position[i] for i in ids]
+        texts = [table.inputs[r][0] for r in rows]
+        # verbose=False: the tokenizer would warn of long rows that are cut in the next line anyway.
+        tokens: list[list[int]] = tokenizer(texts, verbose=False)["input_ids"] if texts else []
+        lengths = [len(t) for t in tokens]
+        long = [i for i, length in enumerate(lengths) if length > max_length]
+        if long:
+            shortened = tokenizer([texts[i] for i in long], truncation=True, max_length=max_length)["input_ids"]
+            for i, cut in zip(long, shortened, strict=True):
+                tokens[i] = cut
+        return Encoded(
+            ids=list(ids),
+            tokens=np.array([t for row in tokens for t in row], dtype=np.int32),
+            offsets=np.cumsum([0, *(len(t) for t in tokens)], dtype=np.int64),
+            targets=np.array([number.get(table.labels[r] or "", -1) for r in rows], dtype=np.int64),
+            cut=len(long),
+            longest=max(lengths, default=0),
+        )
+
+    def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
+        """input_ids and attention_mask, each (rows, tokens); targets (rows,)."""
+        ids, mask = padded(encoded, rows, pad)
+        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        return inputs, torch.from_numpy(encoded.targets[rows])
+
+    def logits(self, net: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
+        """(rows, classes)."""
+        logits: Tensor = net(**inputs).logits
+        return logits
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy per row."""
+        return cross_entropy(logits, targets)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Softmax, in fp32."""
+        return torch.softmax(logits.float(), dim=-1)
+
+
+def _natural(name: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name
