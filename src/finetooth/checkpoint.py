@@ -102,7 +102,8 @@ def weights_at(folder: Path, step: int) -> dict[str, Tensor]:
     path = folder / f"{step:08d}"
     if fault := damage(path):
         raise RunError(f"{path}: {fault}")
-    return load_file(path / "net.safetensors")
+    weights: dict[str, Tensor] = load_file(path / "net.safetensors")
+    return weights
 
 
 def put(net: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -36,8 +36,8 @@ def evaluate(run: Run | str | Path, table: Table | None = None, *, metrics: Sequ
     table = table or reread(run)
     if not holds_seal(table, split):
         raise RunError(
-            f"{table.source}: these are not the {len(split.test):,} test rows that were sealed when the run began; some "
-            f"were changed or are missing. Score other rows with `finetooth evaluate RUN DATA`."
+            f"{table.source}: these are not the {len(split.test):,} test rows that were sealed when the run began; "
+            f"some were changed or are missing. Score other rows with `finetooth evaluate RUN DATA`."
         )
     clock = perf_counter()
     _enter(run, f"evaluate {run.path.resolve().name}")
@@ -95,7 +95,7 @@ def reread(run: Run) -> Table:
     source, columns = run.json("data.json")["source"], run.columns
     if not Path(source).exists():
         raise RunError(
-            f"{run.path}: its data, {source}, is no longer there; if it has moved, name it: `finetooth evaluate RUN DATA`."
+            f"{run.path}: its data, {source}, is no longer there; if it moved, name it: `finetooth evaluate RUN DATA`."
         )
     return read(source, input=",".join(columns.input), label=columns.label, group=columns.group, id=columns.id)
 

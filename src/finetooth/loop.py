@@ -81,7 +81,7 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
                     with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.precision == "bf16"):
                         logits = batches.task.logits(net, inputs)
                     parts.append(batches.task.losses(logits, batch.targets.to(recipe.device)))
-                    (parts[-1].sum() / rows).backward()
+                    torch.autograd.backward(parts[-1].sum() / rows)
 
             losses = torch.cat([part.detach() for part in parts])
             loss, norm = float(losses.mean()), float(clip_grad_norm_(net.parameters(), recipe.max_grad_norm))

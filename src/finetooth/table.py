@@ -134,7 +134,7 @@ def content_digest(inputs: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Split:
-    """Ids only. `digest` is the seal: the digest of the test rows; `notes` say in words what was done for rare cases."""
+    """Ids only. `digest` is the seal: the digest of the test rows; `notes` say what was done for rare cases."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]

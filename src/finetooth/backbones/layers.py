@@ -66,7 +66,7 @@ def _stack(net: nn.Module) -> tuple[str, nn.ModuleList]:
     lists = [(name, m) for name, m in net.named_modules() if isinstance(m, nn.ModuleList) and len(m)]
     if not lists:
         raise ModelError(
-            f"{type(net).__name__}: no stack of blocks was found in it (no ModuleList), so its layers cannot be told apart."
+            f"{type(net).__name__}: it has no stack of blocks (no ModuleList), so its layers cannot be told apart."
         )
     return max(lists, key=lambda pair: sum(p.numel() for p in pair[1].parameters()))
 

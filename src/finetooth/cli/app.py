@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 
 import typer
 from typer.core import TyperGroup
@@ -17,7 +18,13 @@ from finetooth.cli.runs import runs
 from finetooth.cli.train import train
 from finetooth.errors import FinetoothError, Interrupted, UserError, nearest
 
-VERBS = {"demo": demo, "train": train, "evaluate": evaluate, "predict": predict, "runs": runs}
+VERBS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "runs": runs,
+}
 LATER = ("check", "compare", "validate", "search", "plan", "suggest", "explain", "export", "serve", "watch")
 
 app = typer.Typer(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from finetooth.cli import shared
+
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Rows to predict; they need no label.")],
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="A .csv, .jsonl or .parquet file to write.")],
-    precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto",
+    precision: Annotated[Precision, typer.Option("--precision", help="Of the matrix products.")] = "auto",
     input: shared.Input = None,
     id: shared.Id = None,
     json: shared.Json = False,
@@ -28,8 +30,6 @@ def predict(
     from finetooth.run import Run
     from finetooth.writers import WRITERS, write
 
-    if precision not in ("auto", "fp32", "bf16"):
-        raise UserError(f"--precision {precision}: {nearest(precision, ['auto', 'fp32', 'bf16'])}")
     if Path(out).suffix not in WRITERS:
         raise UserError(f"--out {out}: {nearest(Path(out).suffix, WRITERS)}")
     opened = Run.open(run)
@@ -39,6 +39,7 @@ def predict(
         from finetooth.evaluate import answers
         from finetooth.machine import fast_bf16
 
+        chosen: Literal["fp32", "bf16"]
         chosen = ("bf16" if fast_bf16() else "fp32") if precision == "auto" else precision
         p = answers(opened, table, table.ids, precision=chosen)
         write(Path(out), p)

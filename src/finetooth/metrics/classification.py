@@ -27,7 +27,7 @@ def averaged(score: Callable[..., Any], average: Literal["macro", "weighted"], p
 
 
 def auroc(p: Predictions) -> float:
-    """Area under the ROC curve; with more than two classes the mean over the classes that occur, each against the rest."""
+    """Area under the ROC curve; with more than two classes the mean over those that occur, each against the rest."""
     return _one_against_rest(sk.roc_auc_score, p)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 
@@ -13,12 +13,11 @@ from finetooth.errors import DataError
 
 
 def read_jsonl(path: Path) -> pa.Table:
-    """Every line an object. Numbers become the text that stands in the file, nested cells their JSON; null is missing."""
+    """Numbers become the text that stands in the file, nested cells their JSON; null is missing."""
     rows: list[dict[str, str | None]] = []
     names: dict[str, None] = {}
-    opened = gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else open(path, encoding="utf-8-sig")
     try:
-        with opened as lines:
+        with _open(path) as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     row = _row(path, number, line)
@@ -29,6 +28,12 @@ def read_jsonl(path: Path) -> pa.Table:
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     return pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig")
+    return path.open(encoding="utf-8-sig")
 
 
 def _row(path: Path, number: int, line: str) -> dict[str, str | None]:
