@@ -99,7 +99,7 @@ def _model_folder(inside: str) -> Callable[[list[Path], Path], None]:
 
 
 def _movie_reviews(files: list[Path], target: Path) -> None:
-    """Sentences of film reviews with the sign of their mean rating; the 37 rated exactly 0 say nothing and are left out."""
+    """Sentences of film reviews with the sign of their mean rating; the 37 rated exactly 0 say nothing and are out."""
     with tarfile.open(files[0]) as outer:
         inner = next(m for m in outer.getmembers() if m.name.endswith("additional_resources/hutto_ICWSM_2014.tar.gz"))
         with tarfile.open(fileobj=outer.extractfile(inner)) as archive:

@@ -68,6 +68,11 @@ class Data(Section):
     group: str | None = None
     id: str | None = None
 
+    def columns(self, **flags: str | None) -> dict[str, Any]:
+        """What `read` is told of each role: the flag's column, else the plan's, else None, by convention."""
+        planned = {role: None if name == "auto" else name for role, name in self.model_dump().items()}
+        return {role: flags.get(role) or name for role, name in planned.items()}
+
 
 class SplitPlan(Section):
     """How the rows are parted; `preset` (70-15-15) sets the three shares."""
@@ -132,7 +137,7 @@ class Plan(Section):
             raise ValueError(f"the schedule '{self.schedule}' is not known; {nearest(self.schedule, SCHEDULES)}")
         if self.freeze == "all" and self.layer_decay != 1.0:
             raise ValueError("freeze: all leaves only the head to learn, so layer_decay has nothing to act on")
-        if self.freeze == "all" and self.learning_rate != "auto":
+        if self.freeze == "all" and self.learning_rate not in ("auto", self.head_learning_rate):
             raise ValueError("freeze: all leaves only the head to learn; set head_learning_rate, not learning_rate")
         return self
 
@@ -262,14 +267,16 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
     reasons: dict[str, str] = {}
 
     def decide(key: str, value: Any, reason: str) -> None:
-        if getattr(plan, key) == "auto":
+        if getattr(plan, key) == "auto" and key not in chosen:
             chosen[key], reasons[key] = value, reason
 
     decide("task", "text-classification", "a text column and a label column")
     small = facts.parameters < 50e6
     size = f"{facts.parameters / 1e6:.0f} M parameters"
-    decide("learning_rate", 1e-4 if small else 5e-5, f"{'a small' if small else 'a large'} model, {size}")
     decide("head_learning_rate", 1e-3, "the head is new and starts from nothing")
+    if plan.freeze == "all":
+        decide("learning_rate", chosen.get("head_learning_rate", plan.head_learning_rate), "only the head learns")
+    decide("learning_rate", 1e-4 if small else 5e-5, f"{'a small' if small else 'a large'} model, {size}")
     epochs = 2 if facts.rows >= 5000 else 3 if facts.rows >= 2000 else 5 if facts.rows >= 500 else 10
     decide("epochs", float(epochs), f"{facts.rows:,} rows to train on; fewer rows take more passes")
     decide("batch_size", 32, "large enough to keep the processor busy, small enough for many updates")

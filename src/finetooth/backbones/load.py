@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from finetooth.backbones.layers import Layers, layers
@@ -77,7 +78,7 @@ def load_classifier(model: str, names: list[str], *, seed: int = 0, dropout: flo
                 output_loading_info=True,
             )
             tokenizer = AutoTokenizer.from_pretrained(source)
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             raise ModelError(f"{model}: cannot be loaded for text classification: {_first_line(error)}") from error
         _refuse_strangers(model, net, facts)
         if before != config.id2label:

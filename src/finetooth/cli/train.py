@@ -33,14 +33,8 @@ def train(
     from finetooth.readers import read
 
     chosen = Plan.read(plan, set or ())
-    columns = chosen.data
-    table = read(
-        data,
-        input=input or columns.input,
-        label=label or columns.label,
-        group=group or columns.group,
-        id=id or columns.id,
-    )
+    metrics = shared.allowed_metrics(chosen, allow_code or ())
+    table = read(data, **chosen.data.columns(input=input, label=label, group=group, id=id))
     with shared.Talk(json=json, quiet=quiet) as talk:
         talk.say(f"{len(table):,} rows read from {data}")
         from finetooth.train import train as tune
@@ -52,7 +46,7 @@ def train(
             out=out,
             rows=rows,
             resume=resume,
-            metrics=shared.allowed_metrics(chosen, allow_code or ()),
+            metrics=metrics,
             progress=talk,
         )
         from finetooth.report import show

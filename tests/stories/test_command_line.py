@@ -1,0 +1,198 @@
+"""The command line end to end: what a person types, what comes back, and which exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet
+import pytest
+
+from finetooth.cli import main
+
+FAST = ["--set", "epochs=2", "--set", "batch_size=16", "--set", "precision=fp32", "--set", "learning_rate=1e-3"]
+
+
+class Said(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def finetooth(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Run the command line in this process."""
+
+    def run(*words: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["finetooth", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        printed = capsys.readouterr()
+        return Said(int(stop.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+def test_from_a_file_to_predictions(finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "first"
+    trained = finetooth("train", reviews, "--model", tiny_bert, "--out", run, *FAST)
+    assert trained.status == 0 and trained.out == ""
+    assert "192 rows to train, 24 to validate, 24 sealed" in trained.err
+    assert "head_learning_rate 0.001: the head is new" in trained.err
+    assert "report.html" in trained.err and "finetooth evaluate" in trained.err
+
+    evaluated = finetooth("evaluate", run, "--json")
+    report = json.loads(evaluated.out)
+    assert evaluated.status == 0 and report["seal"]["openings"] == 1
+    assert report["test"]["accuracy"]["low"] <= report["test"]["accuracy"]["high"]
+
+    for ending in ("csv", "jsonl", "parquet"):
+        out = tmp_path / f"answers.{ending}"
+        predicted = finetooth("predict", run, reviews, "--out", out, "--json")
+        assert json.loads(predicted.out)["rows"] == 240 and predicted.status == 0
+    answers = pyarrow.parquet.read_table(tmp_path / "answers.parquet")
+    assert answers.column_names == [
+        "id",
+        "prediction",
+        "probability",
+        "probability_negative",
+        "probability_positive",
+    ]
+
+    listed = finetooth("runs", tmp_path / "runs", "--json")
+    assert [line["run"] for line in json.loads(listed.out)["runs"]] == ["first"]
+
+
+def test_predictions_need_no_label(finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    finetooth("train", reviews, "--model", tiny_bert, "--out", tmp_path / "run", *FAST)
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text('{"text": "bright film"}\n{"text": "dull plot"}\n')
+    assert finetooth("predict", tmp_path / "run", bare, "--out", tmp_path / "o.jsonl").status == 0
+    rows = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert len(rows) == 2 and {row["prediction"] for row in rows} <= {"negative", "positive"}
+    for row in rows:
+        assert row["probability_negative"] + row["probability_positive"] == pytest.approx(1)
+
+
+def _without_label(file: Path, **_: Any) -> list[object]:
+    lines = file.read_text().splitlines()
+    lines[3] = lines[3].rpartition(",")[0] + ","
+    file.write_text("\n".join(lines) + "\n")
+    return ["train", file]
+
+
+def _one_class(file: Path, **_: Any) -> list[object]:
+    file.write_text(file.read_text().replace("negative", "positive"))
+    return ["train", file]
+
+
+def _emptied(file: Path, **_: Any) -> list[object]:
+    file.write_text("")
+    return ["train", file]
+
+
+def _header_only(file: Path, **_: Any) -> list[object]:
+    file.write_text("text,label\n")
+    return ["train", file]
+
+
+MISTAKES: dict[str, tuple[Callable[..., list[object]], str]] = {
+    "missing file": (lambda file, **_: ["train", file.parent / "revews.csv"], "did you mean 'reviews.csv'"),
+    "wrong label column": (lambda file, **_: ["train", file, "--label", "lable"], "did you mean 'label'"),
+    "wrong input column": (lambda file, **_: ["train", file, "--input", "tekst"], "did you mean 'text'"),
+    "one class only": (_one_class, "every row has the label 'positive'"),
+    "empty file": (_emptied, "empty"),
+    "header only": (_header_only, "no rows"),
+    "label missing": (_without_label, "1 of 240 rows have no label in the column 'label' (reviews.csv, row 3)"),
+    "misspelt key": (lambda file, **_: ["train", file, "--set", "learning_rat=1"], "did you mean 'learning_rate'"),
+    "value of the wrong kind": (lambda file, **_: ["train", file, "--set", "epochs=many"], "epochs: found 'many'"),
+    "a key for later": (lambda file, **_: ["train", file, "--set", "adapter={type: lora}"], "not in this version"),
+    "misspelt option": (lambda file, **_: ["train", file, "--modle", "x"], "--model"),
+    "misspelt verb": (lambda file, **_: ["trian", file], "did you mean 'train'"),
+    "a verb for later": (lambda file, **_: ["serve", file], "not in this version"),
+    "no such run": (lambda file, **_: ["evaluate", file.parent / "nothing"], "no such run directory"),
+    "not a run": (lambda file, **_: ["evaluate", file.parent], "not a run directory"),
+    "no runs": (lambda file, **_: ["runs", file.parent], "no run directory in it"),
+    "own code not allowed": (
+        lambda file, **_: ["train", file, "--set", "metric_for_best_model=mine:f2"],
+        "--allow-code mine",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_clear_message_and_status_2(
+    finetooth, mistake: str, reviews: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    make, words = MISTAKES[mistake]
+    command = make(reviews)
+    more = ["--model", tiny_bert, "--out", tmp_path / "run"] if command[0] == "train" else []
+    said = finetooth(*command, *more)
+    complaints = [line for line in said.err.splitlines() if line.startswith("finetooth: ")]
+    assert said.status == 2 and len(complaints) == 1 and words in complaints[0]
+    assert "Traceback" not in said.err and said.out == ""
+    as_json = finetooth(*command, *more, "--json")
+    assert json.loads(as_json.out)["status"] == 2 and words in json.loads(as_json.out)["error"]
+    assert not (tmp_path / "run").exists() or not any((tmp_path / "run").iterdir())
+
+
+def test_a_model_without_a_tokenizer_is_refused(finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (bare / name).write_bytes((tiny_bert / name).read_bytes())
+    said = finetooth("train", reviews, "--model", bare, "--out", tmp_path / "run")
+    assert said.status == 2 and "no tokenizer beside the model" in said.err
+
+
+def test_a_metric_of_ones_own_runs_when_its_module_is_allowed(
+    finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from finetooth import Metric\n"
+        "f2 = Metric('f2', 'higher', lambda p: float((p.decided == p.labels).mean()))\n"
+        "plain = len\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["train", reviews, "--model", tiny_bert, "--out", tmp_path / "run", "--allow-code", "mine"]
+    said = finetooth(*words, *FAST, "--set", "metric_for_best_model=mine:f2", "--json")
+    assert said.status == 0 and json.loads(said.out)["best"]["metric"] == "mine:f2"
+    assert "mine:f2" not in json.loads(finetooth("evaluate", tmp_path / "run", "--json").out)["test"]
+    both = finetooth("evaluate", tmp_path / "run", "--json", "--allow-code", "mine")
+    assert "mine:f2" in json.loads(both.out)["test"]
+    words[words.index(tmp_path / "run")] = tmp_path / "other"
+    refused = finetooth(*words, "--set", "metric_for_best_model=mine:plain")
+    assert refused.status == 2 and "expected a finetooth.Metric" in refused.err
+
+
+def test_help_is_quick_and_imports_no_torch() -> None:
+    watched = "import sys; sys.argv = ['finetooth', '--help']\nfrom finetooth.cli import main\ntry: main()\n"
+    watched += "except SystemExit: pass\nassert not {'torch', 'transformers', 'pyarrow'} & set(sys.modules)"
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", watched], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.4
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["train", reviews, "--model", tiny_bert, "--out", run, *FAST, "--set", "epochs=500"]
+    command = [sys.executable, "-c", "from finetooth.cli import main; main()", *map(str, words)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    deadline = time.monotonic() + 60
+    while not (run / "epochs.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "--resume" in said and "Traceback" not in said
+    assert any((run / "checkpoints").glob("[0-9]*/manifest.json"))

@@ -1,0 +1,188 @@
+"""The loop: what it promises of rates, frozen layers, randomness, accumulation and broken numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from finetooth import checkpoint
+from finetooth.errors import NonFiniteLoss
+from finetooth.history import Step
+from finetooth.loop import State, fit
+from finetooth.plan import Plan
+from finetooth.prepare import Job, prepare
+from finetooth.readers import read
+
+
+@pytest.fixture
+def job_of(reviews: Path, tiny_bert: Path) -> Callable[..., Job]:
+    """A Job on the small reviews with the tiny model; keywords are keys of the plan."""
+
+    def make(**plan: object) -> Job:
+        small = {"epochs": 2, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-3, **plan}
+        return prepare(read(reviews), Plan.of(small), str(tiny_bert))
+
+    return make
+
+
+def run(job: Job, steps: int | None = None) -> tuple[State, list[Step]]:
+    state, done = job.state(), []
+    for step in fit(state, job.batches, job.recipe, job.scores):
+        done.append(step)
+        if steps is not None and step.step == steps:
+            break
+    return state, done
+
+
+def weights(state: State) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in state.net.named_parameters()}
+
+
+def test_the_loop_ends_after_the_steps_of_the_plan_and_learns(job_of) -> None:
+    state, steps = run(job_of(epochs=8))
+    assert [s.step for s in steps] == list(range(1, 8 * 12 + 1))
+    assert [e.epoch for e in state.history] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert state.history[-1].scores["accuracy"] > 0.8
+    assert state.history[-1].loss < state.history[0].loss
+
+
+def test_two_runs_are_equal_whatever_the_generator_of_the_process(job_of) -> None:
+    torch.manual_seed(1)
+    first, _ = run(job_of())
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    second, _ = run(job_of())
+    assert all(torch.equal(a, b) for a, b in zip(weights(first).values(), weights(second).values(), strict=True))
+    assert torch.equal(before, torch.get_rng_state()), "the loop drew from the process's own generator"
+
+
+def test_the_seed_changes_order_and_dropout(job_of) -> None:
+    one, other = job_of(seed=0), job_of(seed=1)
+    assert [r.tolist() for r in one.batches.order(0)] != [r.tolist() for r in other.batches.order(0)]
+    assert [r.tolist() for r in one.batches.order(0)] != [r.tolist() for r in one.batches.order(1)]
+    assert one.split == other.split, "the training seed moved the split"
+
+
+@pytest.mark.parametrize("freeze", ["embeddings", 1, 2, "all"])
+def test_frozen_layers_stay_bit_identical_whatever_the_weight_decay(job_of, freeze) -> None:
+    job = job_of(freeze=freeze, weight_decay=0.5, **({} if freeze != "all" else {"learning_rate": "auto"}))
+    before = {name: t.detach().clone() for name, t in job.backbone.net.named_parameters()}
+    state, _ = run(job)
+    depths = state.layers.parameters
+    cut = {"embeddings": 3, 1: 2, 2: 1, "all": 1}[freeze]
+    for name, tensor in weights(state).items():
+        assert torch.equal(tensor, before[name]) == (depths[name] >= cut), name
+    assert not any(p in state.optimizer.state for n, p in state.net.named_parameters() if depths[n] >= cut)
+
+
+def test_frozen_layers_draw_no_dropout(job_of) -> None:
+    """What reaches the head of a frozen encoder is what evaluation gives, in the midst of training."""
+    job = job_of(freeze="all", learning_rate="auto")
+    state = job.state()
+    batch = next(job.batches(0))[0]
+    state.net.eval()
+    expected = state.net.bert(**batch.inputs).last_hidden_state
+    stream = fit(state, job.batches, job.recipe, job.scores)
+    next(stream)
+    assert torch.equal(expected, state.net.bert(**batch.inputs).last_hidden_state)
+    assert state.net.dropout.training, "the head itself is in training mode"
+
+
+def test_learning_rates_follow_depth_schedule_and_head(job_of) -> None:
+    job = job_of(layer_decay=0.5, head_learning_rate=1e-2, warmup_steps=0.25, epochs=1)
+    state = job.state()
+    for step in fit(state, job.batches, job.recipe, job.scores):
+        progress = step.step / 13  # 12 steps
+        shape = progress / 0.25 if progress < 0.25 else 1 - (progress - 0.25) / 0.75
+        for group in state.optimizer.param_groups:
+            expected = {0: 1e-2, 1: 1e-3, 2: 5e-4, 3: 2.5e-4}[group["depth"]] * shape
+            assert group["lr"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_norms_and_biases_do_not_decay(job_of) -> None:
+    state = job_of(weight_decay=0.1).state()
+    decays = {id(p): g["weight_decay"] for g in state.optimizer.param_groups for p in g["params"]}
+    for name, parameter in state.net.named_parameters():
+        assert decays[id(parameter)] == (0.0 if "bias" in name or "LayerNorm" in name else 0.1), name
+    assert len(decays) == len(list(state.net.parameters()))
+
+
+def test_accumulation_gives_the_gradient_of_the_one_large_batch(job_of) -> None:
+    whole, _ = run(job_of(batch_size=24, dropout=0.0), steps=3)
+    parts, steps = run(job_of(batch_size=8, gradient_accumulation_steps=3, dropout=0.0), steps=3)
+    assert [s.rows for s in steps] == [24, 24, 24]
+    for (name, a), b in zip(weights(whole).items(), weights(parts).values(), strict=True):
+        # The true gradient of a key's bias is zero; Adam turns what rounding leaves of it into whole steps.
+        if "key.bias" not in name:
+            assert torch.allclose(a, b, atol=1e-6), name
+
+
+def test_every_row_comes_once_an_epoch_and_little_is_padding(job_of) -> None:
+    batches = job_of().batches
+    for epoch in (0, 1):
+        assert sorted(np.concatenate(batches.order(epoch)).tolist()) == list(range(len(batches.encoded)))
+    padded = sum(len(rows) * batches.encoded.lengths[rows].max() for rows in batches.order(0))
+    assert padded / batches.encoded.lengths.sum() < 1.1
+
+
+def test_the_order_does_not_depend_on_how_a_step_is_cut(job_of) -> None:
+    whole, cut = job_of(batch_size=24).batches, job_of(batch_size=8, gradient_accumulation_steps=3).batches
+    assert [r.tolist() for r in whole.order(1)] == [r.tolist() for r in cut.order(1)]
+
+
+def test_evaluations_come_as_often_as_asked_and_at_the_end(job_of) -> None:
+    state, steps = run(job_of(epochs=1.5, eval_every=0.5))
+    assert [e.step for e in state.history] == [6, 12, 18]
+    assert [s.step for s in steps if s.ended] == [6, 12, 18]
+    odd, _ = run(job_of(epochs=1, eval_every=0.7))
+    assert [e.step for e in odd.history] == [9, 12]
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update_and_names_the_rows(job_of) -> None:
+    job = job_of()
+    poisoned = job.training.ids[5]
+    state = job.state()
+    at = next(i for i, rows in enumerate(job.batches.order(0)) if 5 in rows)
+
+    class Poison:
+        def __getattr__(self, name: str):
+            return getattr(job.task, name)
+
+        def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+            losses = job.task.losses(logits, targets)
+            if state.step == at:
+                place = job.batches.order(0)[at].tolist().index(5)
+                losses = losses + torch.where(torch.arange(len(losses)) == place, torch.inf, 0.0)
+            return losses
+
+    batches = replace(job.batches, task=Poison())
+    before = weights(state)
+    with pytest.raises(NonFiniteLoss) as stopped:
+        for _ in fit(state, batches, job.recipe, job.scores):
+            before = weights(state)
+    assert stopped.value.rows == [poisoned] and stopped.value.step == at
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), weights(state).values(), strict=True))
+
+
+@pytest.mark.parametrize("stop", [1, 7, 12, 13, 20])
+def test_a_state_saved_at_any_step_goes_on_as_if_never_stopped(job_of, tmp_path: Path, stop: int) -> None:
+    plan = {"gradient_accumulation_steps": 2, "batch_size": 8, "eval_every": 0.5}
+    unbroken, _ = run(job_of(**plan))
+    stopped, _ = run(job_of(**plan), steps=stop)
+    job = job_of(**plan)
+    state = job.state()
+    checkpoint.load(checkpoint.save(stopped, tmp_path), state)
+    for _ in fit(state, job.batches, job.recipe, job.scores):
+        pass
+    assert all(torch.equal(a, b) for a, b in zip(weights(unbroken).values(), weights(state).values(), strict=True))
+    timeless = [replace(e, seconds=0, rows_per_second=0) for e in unbroken.history]
+    assert timeless == [replace(e, seconds=0, rows_per_second=0) for e in state.history]
+    for one, other in zip(unbroken.net.parameters(), state.net.parameters(), strict=True):
+        a, b = unbroken.optimizer.state[one], state.optimizer.state[other]
+        assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)

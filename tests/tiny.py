@@ -1,0 +1,90 @@
+"""Tiny real models and data, made on the spot: no network, no files in the repository."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers as tf
+
+GOOD = ["bright", "warm", "clever", "moving", "fresh", "tender"]
+BAD = ["dull", "cold", "clumsy", "tedious", "stale", "bitter"]
+PLAIN = ["film", "scene", "plot", "actor", "music", "story", "camera", "script", "ending", "crowd"]
+
+_SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 64,
+}
+
+
+def config(kind: str, vocabulary: int = 40, blocks: int = 2) -> Any:
+    """A small random configuration of one of the architectures that people tune."""
+    small = {**_SMALL, "vocab_size": vocabulary, "num_hidden_layers": blocks}
+    distil = {"dim": 16, "n_layers": blocks, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 64}
+    deberta = {"relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"]}
+    modern = {key: small[key] for key in small if key != "max_position_embeddings"}
+    marks = {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
+    made = {
+        "bert": lambda: tf.BertConfig(**small),
+        "roberta": lambda: tf.RobertaConfig(**small, pad_token_id=0),
+        "distilbert": lambda: tf.DistilBertConfig(**distil, vocab_size=vocabulary),
+        "mpnet": lambda: tf.MPNetConfig(**small, pad_token_id=0),
+        "electra": lambda: tf.ElectraConfig(**small, embedding_size=8),
+        "deberta-v2": lambda: tf.DebertaV2Config(
+            **small, **deberta, norm_rel_ebd="layer_norm", share_att_key=True, conv_kernel_size=3, conv_act="gelu"
+        ),
+        "modernbert": lambda: tf.ModernBertConfig(**modern, **marks),
+        "albert": lambda: tf.AlbertConfig(**small, embedding_size=8),
+    }
+    return made[kind]()
+
+
+def tokenizer() -> Any:
+    """A word tokenizer that knows the words of these texts."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import TemplateProcessing
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *GOOD, *BAD, *PLAIN]
+    made = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    made.pre_tokenizer = Whitespace()
+    made.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return tf.PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=48,
+    )
+
+
+def save_model(folder: Path, configuration: Any) -> Path:
+    """A pre-trained encoder as people publish it: the base model without a head, and its tokenizer."""
+    torch.manual_seed(0)
+    tf.AutoModel.from_config(configuration).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def write_reviews(path: Path, rows: int, seed: int = 0) -> Path:
+    """A csv of `rows` different texts; the label is told by the words of praise or blame in them."""
+    rng = random.Random(seed)
+    texts: dict[str, str] = {}
+    while len(texts) < rows:
+        label = rng.choice(["negative", "positive"])
+        words = rng.choices(PLAIN, k=rng.randint(2, 16)) + rng.choices(GOOD if label == "positive" else BAD, k=3)
+        rng.shuffle(words)
+        texts[" ".join(words)] = label
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        writer.writerows(texts.items())
+    return path
