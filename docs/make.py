@@ -1,4 +1,4 @@
-"""Write what the code knows better than we do: docs/cli.md and docs/plan.schema.json. `--check` only compares."""
+"""Write what the code knows better than we do: cli.md, plan.md and plan.schema.json. `--check` only compares."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import typer
+from pydantic.fields import FieldInfo
 from typer.testing import CliRunner
 
 from finetooth.cli.app import VERBS, app
-from finetooth.plan import Plan
+from finetooth.plan import LATER, PRESETS, SYNONYMS, Plan, Section
 
 HERE = Path(__file__).parent
 
@@ -26,13 +27,40 @@ def cli() -> str:
     return "\n".join(pages)
 
 
+def plan() -> str:
+    """A table of the plan's keys, from the words that stand beneath them in plan.py."""
+    lines = [
+        "# The plan\n",
+        "Written by `make docs` from `src/finetooth/plan.py`. Keys go into a YAML file (`--plan FILE`) or behind",
+        "`--set` (`--set epochs=3 --set split.preset=70-15-15`); every one may be left away. What stands at `auto` is",
+        "decided from the rows, the model and the machine, and written with its reason into the run's `plan.yaml`,",
+        "which `--plan` takes.",
+        f"\nHugging Face's names are accepted: {', '.join(f'`{a}` for `{b}`' for a, b in SYNONYMS.items())},",
+        "`bf16: true` and `fp32: true` for `precision`.",
+        "\n| key | default | meaning |\n|---|---|---|",
+    ]
+    for name, field in Plan.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            lines += [_row(f"{name}.{key}", inner) for key, inner in field.annotation.model_fields.items()]
+        else:
+            lines.append(_row(name, field))
+    lines.append(f"\n`split.preset` sets the three shares at once: {', '.join(PRESETS)}.")
+    lines.append(f"\nKeys that are to come, and refused until then: {', '.join(f'`{key}`' for key in LATER)}.")
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    default = "null" if field.default is None else str(field.default).lower()
+    return f"| `{name}` | `{default}` | {field.description} |"
+
+
 def schema() -> str:
     """The JSON schema of a plan."""
     return json.dumps(Plan.model_json_schema(), indent=1) + "\n"
 
 
 def main() -> None:
-    made = {HERE / "cli.md": cli(), HERE / "plan.schema.json": schema()}
+    made = {HERE / "cli.md": cli(), HERE / "plan.md": plan(), HERE / "plan.schema.json": schema()}
     stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:
         if stale:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import random
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 

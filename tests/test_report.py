@@ -60,6 +60,7 @@ def example(labels: list[str] | None = None, opened: bool = True) -> dict[str, A
     test = {name: {"value": v - 0.2, "low": v - 0.3, "high": v - 0.1} for name, v in validation.items()}
     return {
         "finetooth": "0.1.0",
+        "path": "runs/run",
         "name": "run",
         "made": "2026-11-21T05:00:00+00:00",
         "task": "text-classification",

@@ -280,6 +280,7 @@ def test_training_is_never_handed_a_test_row(
 
 
 def test_money_is_told_when_the_hour_has_a_price(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
-    run = ft.train(ft.read(reviews), ft.Plan.of({**PLAN, "cost_per_hour": 36.0}), model=str(tiny_bert), out=tmp_path / "r")
+    plan = ft.Plan.of({**PLAN, "cost_per_hour": 36.0})
+    run = ft.train(ft.read(reviews), plan, model=str(tiny_bert), out=tmp_path / "run")
     report = run.json("report.json")
     assert report["cost"] == pytest.approx(sum(report["seconds"].values()) / 100)

@@ -57,16 +57,20 @@ LATER: dict[str, Any] = {
 class Section(BaseModel):
     """A part of the plan; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
 
 
 class Data(Section):
-    """Which columns to use; `auto` goes by convention."""
+    """Which columns to use; a flag of the command line goes before."""
 
     input: str = "auto"
+    """The column with the text; `auto` takes the one named text or sentence."""
     label: str = "auto"
+    """The column with the label; `auto` takes the one named label or target."""
     group: str | None = None
+    """Rows with the same cell in this column stay in one part (one patient, one document)."""
     id: str | None = None
+    """The column with a unique id; otherwise ids are made from the rows' contents."""
 
     def columns(self, **flags: str | None) -> dict[str, Any]:
         """What `read` is told of each role: the flag's column, else the plan's, else None, by convention."""
@@ -78,10 +82,15 @@ class SplitPlan(Section):
     """How the rows are parted; `preset` (70-15-15) sets the three shares."""
 
     seed: int = 0
+    """The seed of the split alone."""
     train: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    """Share of the rows that train."""
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Share of the rows that choose the epoch."""
     test: Share = 0.1
+    """Share of the rows that are sealed."""
     stratify: bool = True
+    """Keep each class's share the same in every part."""
 
     @model_validator(mode="before")
     @classmethod
@@ -108,28 +117,51 @@ class Plan(Section):
     """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
 
     task: Literal["auto", "text-classification"] = "auto"
+    """What is to be learnt."""
     data: Data = Data()
+    """The columns."""
     split: SplitPlan = SplitPlan()
+    """The parts."""
     seed: int = 0
+    """Of training: the new head, the order, the dropout. It never moves the split."""
     epochs: Annotated[float, Field(gt=0)] | Auto = "auto"
+    """Passes over the training rows; 1.5 is allowed."""
     batch_size: Annotated[int, Field(ge=1)] | Auto = "auto"
+    """Rows that go through the network at once."""
     gradient_accumulation_steps: Annotated[int, Field(ge=1)] = 1
+    """Batches per update: the same gradient as one batch so many times as large, in less memory."""
     max_length: Annotated[int, Field(ge=4)] | Auto = "auto"
+    """Tokens; what is longer is cut, and how many rows that concerns is told."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients with a larger norm are scaled down to it, so that one odd batch cannot throw the weights."""
     learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
+    """Of the pre-trained layers, at its highest."""
     head_learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
+    """Of the head (whatever runs after the last block), which is new and has further to go."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each block learns this many times as fast as the one above it; 0.9 spares what the lowest blocks know."""
     freeze: Annotated[int, Field(ge=0)] | Literal["auto", "embeddings", "all"] = "auto"
+    """So many of the lowest blocks, with the embeddings, stay as they are; `all` trains the head only."""
     warmup_steps: Annotated[float, Field(ge=0)] = 0.1
+    """Steps over which the learning rate rises; below 1, a share of the run."""
     schedule: str = "linear"
+    """How the learning rate goes on after the warm-up: linear (down to 0) or constant."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW's, on matrices only: norms and biases do not decay, nor does what is frozen."""
     dropout: Share | None = None
+    """Replaces every dropout share of the model; null leaves them as the model has them."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the matrix products; weights and updates are fp32 either way."""
     eval_every: Annotated[float, Field(gt=0)] = 1.0
+    """Epochs between two looks at the validation rows; 0.25 looks four times an epoch."""
     save_every: Annotated[float, Field(gt=0)] = 1.0
+    """Epochs between two checkpoints; the best evaluation and Ctrl-C save besides."""
     early_stopping_patience: Annotated[int, Field(ge=1)] | None = None
+    """Stop after so many looks in a row without a better one."""
     metric_for_best_model: str = "auto"
+    """Chooses the epoch that is kept. A metric of your own is module:name, with --allow-code module."""
     cost_per_hour: Annotated[float, Field(ge=0)] | None = None
+    """What an hour of this machine costs; then reports speak of money too."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

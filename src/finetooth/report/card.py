@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from html import escape
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -42,7 +43,7 @@ def card(report: Mapping[str, Any]) -> str:
 
     cut = report["truncated"]
     data = [
-        ("source", report["data"]["source"]),
+        ("source", PurePath(report["data"]["source"]).name),
         ("input", ", ".join(report["data"]["input"])),
         ("label", report["data"]["label"]),
         ("train rows", words.count(rows["train"])),

@@ -41,6 +41,7 @@ def trained(run: Run, table: Table, metrics: Mapping[str, Metric], goal: Metric)
     return {
         "finetooth": machine["finetooth"],
         "name": run.path.resolve().name,
+        "path": str(run.path),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "task": plan.task,
         "model": data["model"],

@@ -1,6 +1,7 @@
 """The summary at the end of a run."""
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -18,7 +19,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     rows, test = report["rows"], report["test"]
     console.print(Text(words.title(report), style="bold"))
     parts = ", ".join(f"{words.count(rows[part])} {part}" for part in ("train", "validation", "test"))
-    console.print(Text(f"{words.line(report['data']['source'])}: {parts} rows"))
+    console.print(Text(f"{words.line(PurePath(report['data']['source']).name)}: {parts} rows"))
 
     scores = _table("metric", "validation", *([] if test is None else ["test"]))
     for name, value in report["validation"].items():

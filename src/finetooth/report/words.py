@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]+")
@@ -23,10 +24,12 @@ METRICS = {
 
 
 def metric(name: str) -> str:
+    """The name of a metric as people write it."""
     return METRICS.get(name) or line(name)
 
 
 def score(value: float | None) -> str:
+    """A score with three decimals."""
     return "n/a" if value is None else f"{value:.3f}"
 
 
@@ -38,6 +41,7 @@ def interval(estimate: Mapping[str, float | None]) -> str:
 
 
 def number(value: float | None) -> str:
+    """A number with four significant digits."""
     return "n/a" if value is None else f"{value:.4g}"
 
 
@@ -50,6 +54,7 @@ def count(value: int, noun: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
+    """Seconds as people say them."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -58,6 +63,7 @@ def duration(seconds: float) -> str:
 
 
 def size(bytes_: int | None) -> str:
+    """Bytes as gigabytes."""
     return "n/a" if bytes_ is None else f"{bytes_ / 1e9:.2f} GB"
 
 
@@ -84,6 +90,7 @@ def settings(plan: Mapping[str, Any], reasons: Mapping[str, str], prefix: str = 
 
 
 def title(report: Mapping[str, Any]) -> str:
+    """What was tuned, for what."""
     labels = [clip(label, 24) for label in report["labels"]]
     aim = f"{labels[0]} from {labels[1]}" if len(labels) == 2 else f"{count(len(labels), 'class')} apart"
     return f"{line(report['model'])}, tuned to tell {aim}"
@@ -96,12 +103,14 @@ def verdict_metric(report: Mapping[str, Any]) -> str:
 
 
 def what(report: Mapping[str, Any]) -> str:
+    """What was tuned on how many rows of what."""
     rows = count(report["rows"]["train"], "row")
-    return f"{line(report['model'])} was fine-tuned on {rows} of {line(report['data']['source'])}."
+    return f"{line(report['model'])} was fine-tuned on {rows} of {line(PurePath(report['data']['source']).name)}."
 
 
 def evaluate(report: Mapping[str, Any]) -> str:
-    return f"finetooth evaluate {shlex.quote(line(report['name']))}"
+    """The command that opens the seal."""
+    return f"finetooth evaluate {shlex.quote(line(report['path']))}"
 
 
 def verdict(report: Mapping[str, Any]) -> str:
