@@ -25,8 +25,8 @@ DEFINITIONS: dict[str, tuple[Rate, Rate]] = {
     "below": (below(5), lambda depth, epoch: [*[1.0] * 5, *[0.0] * 9][depth]),
     "below nothing": (below(14), lambda depth, epoch: 1.0),
     "times nothing": (times(), lambda depth, epoch: 1.0),
-    "times a lambda": (times(breathe, decay(0.5)), lambda depth, epoch: breathe(depth, epoch) * decay(0.5)(depth, epoch)),
-}  # fmt: skip
+    "times a lambda": (times(breathe, head(2.0)), lambda depth, epoch: 2.0 if depth == 0 else float(epoch % 2 < 1)),
+}
 
 
 @pytest.mark.parametrize(("rate", "definition"), DEFINITIONS.values(), ids=DEFINITIONS)

@@ -1,5 +1,6 @@
 """Schedules are functions of the progress through a run."""
 
+from itertools import pairwise
 from math import isclose
 
 import pytest
@@ -30,4 +31,4 @@ def test_every_schedule_stays_between_zero_and_one_and_makes_no_jump(name: str, 
     multipliers = [warmup(share, SCHEDULES[name]())(x) for x in POINTS]
     assert all(0 <= m <= 1 for m in multipliers)
     steepest = 1 / 99 * max(1 / share if share else 0, 1 / (1 - share))
-    assert all(abs(b - a) <= steepest + 1e-12 for a, b in zip(multipliers, multipliers[1:], strict=False))
+    assert all(abs(b - a) <= steepest + 1e-12 for a, b in pairwise(multipliers))

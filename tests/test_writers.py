@@ -1,0 +1,71 @@
+"""Predictions come back from every file as they were, whatever the classes are called."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from finetooth import Predictions, read
+from finetooth.errors import DataError
+from finetooth.writers import WRITERS, write
+
+ODD = ["", "a,b", 'é "q"\nz', "prediction", "007", "null", "ids", "\t", "𝄞"]
+
+
+def predictions(names: list[str], rows: int) -> Predictions:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.ones(len(names)), rows)
+    return Predictions([f"row,{i}" for i in range(rows)], np.full(rows, -1), probabilities, names)
+
+
+def from_csv(path: Path) -> list[dict[str, Any]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: float(v) if k.startswith("probability") else v for k, v in row.items()} for row in rows]
+
+
+READ: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
+    ".csv": from_csv,
+    ".jsonl": lambda path: [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]],
+    ".parquet": lambda path: parquet.read_table(path).to_pylist(),
+}
+
+
+@pytest.mark.parametrize(("names", "rows"), [(ODD, 50), (["no", "yes"], 1), (["no", "yes"], 0)])
+@pytest.mark.parametrize("ending", WRITERS)
+def test_predictions_come_back_exactly(tmp_path: Path, ending: str, names: list[str], rows: int) -> None:
+    p = predictions(names, rows)
+    path = tmp_path / "new" / f"out{ending}"
+    write(path, p)
+    assert READ[ending](path) == [
+        {
+            "id": row_id,
+            "prediction": names[int(row.argmax())],
+            "probability": row.max(),
+            **{f"probability_{name}": value for name, value in zip(names, row.tolist(), strict=True)},
+        }
+        for row_id, row in zip(p.ids, p.probabilities, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_what_is_written_can_be_read_as_a_table(tmp_path: Path, ending: str) -> None:
+    p = predictions(ODD, 50)
+    write(tmp_path / f"out{ending}", p)
+    t = read(tmp_path / f"out{ending}", input="prediction", id="id", labelled=False)
+    assert t.ids == p.ids
+    assert t.inputs == [(ODD[c],) for c in p.decided.tolist()]
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_what_cannot_be_written_is_refused_with_its_name(tmp_path: Path, ending: str) -> None:
+    (tmp_path / f"taken{ending}").mkdir()
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / f"taken{ending}", tmp_path / "file" / f"out{ending}"):
+        with pytest.raises(DataError, match=f"{path.name}: cannot be written"):
+            write(path, predictions(["a", "b"], 2))
