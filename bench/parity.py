@@ -10,12 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import common
 import numpy as np
 import torch
 import transformers
 from pyarrow import parquet
 
+import common
 import finetooth as ft
 from finetooth.evaluate import reread
 
@@ -45,7 +45,9 @@ def main(path: str) -> None:
         "rows": len(ids),
         "auto_model_largest_difference": float(np.abs(ours - alone).max()),
         "pipeline_largest_difference": float(np.abs(ours - piped).max()),
-        "labels_that_differ": int((ours.argmax(1) != alone.argmax(1)).sum() + (ours.argmax(1) != piped.argmax(1)).sum()),
+        "labels_that_differ": int(
+            (ours.argmax(1) != alone.argmax(1)).sum() + (ours.argmax(1) != piped.argmax(1)).sum()
+        ),
     }
     print(found, common.write("parity", found))
 

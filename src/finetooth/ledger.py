@@ -23,11 +23,11 @@ def read(path: Path) -> list[dict[str, Any]]:
         return []
     entries: list[dict[str, Any]] = []
     before = START
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
-            entry = json.loads(line)
+            entry = json.loads(line.decode("utf-8"))
             whole = entry["digest"] == _digest(entry) and entry["before"] == before
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             whole = False
         if not whole:
             raise RunError(f"{path}, line {number}: the ledger of test openings was changed; it is not to be trusted.")
@@ -42,8 +42,9 @@ def append(path: Path, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
     chained = {**entry, "before": entries[-1]["digest"] if entries else START}
     chained["digest"] = _digest(chained)
     path.parent.mkdir(parents=True, exist_ok=True)
+    whole = not entries or path.read_bytes().endswith(b"\n")  # an editor may have taken the last line end away
     with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(chained) + "\n")
+        file.write(("" if whole else "\n") + json.dumps(chained) + "\n")
     return [*entries, chained]
 
 

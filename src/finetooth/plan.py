@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from finetooth.errors import PlanError, nearest
 from finetooth.schedules import SCHEDULES
 
 Auto = Literal["auto"]
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 PRESETS = {"80-10-10": (0.8, 0.1, 0.1), "70-15-15": (0.7, 0.15, 0.15), "60-20-20": (0.6, 0.2, 0.2)}
 
 # Hugging Face's names for the same thing; the retired ones are accepted with a warning.
@@ -29,6 +28,7 @@ SYNONYMS = {
     "lr_scheduler_type": "schedule",
     "eval_strategy": "eval_every",
     "save_strategy": "save_every",
+    "label_smoothing_factor": "label_smoothing",
 }
 RETIRED = {"evaluation_strategy": "eval_every", "warmup_ratio": "warmup_steps"}
 
@@ -51,7 +51,30 @@ LATER: dict[str, Any] = {
     "calibrate": False,
     "cache": "off",
     "report_to": None,
+    "data.time": None,
+    "data.weights": None,
 }
+LATER_TASKS = (
+    "text-regression",
+    "text-pair",
+    "multi-label",
+    "token-classification",
+    "image-classification",
+    "instruction",
+    "seq2seq",
+)
+
+
+def _no_switch(value: Any) -> Any:
+    """Python takes true for 1; nobody who writes `epochs: true` means one epoch."""
+    if isinstance(value, bool):
+        raise ValueError(f"found {str(value).lower()}, expected a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_switch), Field(allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_no_switch)]
+Share = Annotated[Number, Field(ge=0.0, lt=1.0)]
 
 
 class Section(BaseModel):
@@ -81,11 +104,11 @@ class Data(Section):
 class SplitPlan(Section):
     """How the rows are parted; `preset` (70-15-15) sets the three shares."""
 
-    seed: int = 0
+    seed: Whole = 0
     """The seed of the split alone."""
-    train: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    train: Annotated[Number, Field(gt=0.0, le=1.0)] = 0.8
     """Share of the rows that train."""
-    validation: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    validation: Annotated[Number, Field(gt=0.0, lt=1.0)] = 0.1
     """Share of the rows that choose the epoch."""
     test: Share = 0.1
     """Share of the rows that are sealed."""
@@ -96,10 +119,10 @@ class SplitPlan(Section):
     @classmethod
     def _preset(cls, values: Any) -> Any:
         preset = values.get("preset") if isinstance(values, dict) else values
-        if not isinstance(preset, str):
+        if preset is None or isinstance(preset, dict | SplitPlan):
             return values
         if preset not in PRESETS:
-            raise ValueError(f"the preset '{preset}' is not known; {nearest(preset, PRESETS)}")
+            raise ValueError(f"the preset {preset!r} is not known; {nearest(str(preset), PRESETS)}")
         rest = {k: v for k, v in values.items() if k != "preset"} if isinstance(values, dict) else {}
         if clash := rest.keys() & {"train", "validation", "test"}:
             raise ValueError(f"a preset sets the shares already; leave {' and '.join(sorted(clash))} away")
@@ -122,45 +145,45 @@ class Plan(Section):
     """The columns."""
     split: SplitPlan = SplitPlan()
     """The parts."""
-    seed: int = 0
+    seed: Whole = 0
     """Of training: the new head, the order, the dropout. It never moves the split."""
-    epochs: Annotated[float, Field(gt=0)] | Auto = "auto"
+    epochs: Annotated[Number, Field(gt=0)] | Auto = "auto"
     """Passes over the training rows; 1.5 is allowed."""
-    batch_size: Annotated[int, Field(ge=1)] | Auto = "auto"
+    batch_size: Annotated[Whole, Field(ge=1)] | Auto = "auto"
     """Rows that go through the network at once."""
-    gradient_accumulation_steps: Annotated[int, Field(ge=1)] = 1
+    gradient_accumulation_steps: Annotated[Whole, Field(ge=1)] = 1
     """Batches per update: the same gradient as one batch so many times as large, in less memory."""
-    max_length: Annotated[int, Field(ge=4)] | Auto = "auto"
+    max_length: Annotated[Whole, Field(ge=4)] | Auto = "auto"
     """Tokens; what is longer is cut, and how many rows that concerns is told."""
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_grad_norm: Annotated[Number, Field(gt=0)] = 1.0
     """Gradients with a larger norm are scaled down to it, so that one odd batch cannot throw the weights."""
-    learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
+    learning_rate: Annotated[Number, Field(gt=0)] | Auto = "auto"
     """Of the pre-trained layers, at its highest."""
-    head_learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
+    head_learning_rate: Annotated[Number, Field(gt=0)] | Auto = "auto"
     """Of the head (whatever runs after the last block), which is new and has further to go."""
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    layer_decay: Annotated[Number, Field(gt=0, le=1)] = 1.0
     """Each block learns this many times as fast as the one above it; 0.9 spares what the lowest blocks know."""
-    freeze: Annotated[int, Field(ge=0)] | Literal["auto", "embeddings", "all"] = "auto"
+    freeze: Annotated[Whole, Field(ge=0)] | Literal["auto", "embeddings", "all"] = "auto"
     """So many of the lowest blocks, with the embeddings, stay as they are; `all` trains the head only."""
-    warmup_steps: Annotated[float, Field(ge=0)] = 0.1
+    warmup_steps: Annotated[Number, Field(ge=0)] = 0.1
     """Steps over which the learning rate rises; below 1, a share of the run."""
     schedule: str = "linear"
     """How the learning rate goes on after the warm-up: linear (down to 0) or constant."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.01
     """AdamW's, on matrices only: norms and biases do not decay, nor does what is frozen."""
     dropout: Share | None = None
     """Replaces every dropout share of the model; null leaves them as the model has them."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the matrix products; weights and updates are fp32 either way."""
-    eval_every: Annotated[float, Field(gt=0)] = 1.0
+    eval_every: Annotated[Number, Field(gt=0)] = 1.0
     """Epochs between two looks at the validation rows; 0.25 looks four times an epoch."""
-    save_every: Annotated[float, Field(gt=0)] = 1.0
+    save_every: Annotated[Number, Field(gt=0)] = 1.0
     """Epochs between two checkpoints; the best evaluation and Ctrl-C save besides."""
-    early_stopping_patience: Annotated[int, Field(ge=1)] | None = None
+    early_stopping_patience: Annotated[Whole, Field(ge=1)] | None = None
     """Stop after so many looks in a row without a better one."""
     metric_for_best_model: str = "auto"
     """Chooses the epoch that is kept. A metric of your own is module:name, with --allow-code module."""
-    cost_per_hour: Annotated[float, Field(ge=0)] | None = None
+    cost_per_hour: Annotated[Number, Field(ge=0)] | None = None
     """What an hour of this machine costs; then reports speak of money too."""
 
     @model_validator(mode="after")
@@ -173,13 +196,21 @@ class Plan(Section):
             raise ValueError("freeze: all leaves only the head to learn; set head_learning_rate, not learning_rate")
         return self
 
+    def __init__(self, **values: Any) -> None:
+        """Any of the keys below. Raises PlanError naming the key, what was found, and the nearest known one."""
+        try:
+            super().__init__(**_translated(values))
+        except ValidationError as error:
+            # The arms of a union each have their say; one sentence per key is enough.
+            sentences = {tuple(_place(e)): _sentence(e) for e in reversed(error.errors())}
+            raise PlanError("; ".join(reversed(sentences.values()))) from None
+
     @staticmethod
     def of(values: Mapping[str, Any]) -> Plan:
-        """A Plan from plain values, as YAML gives them. Raises PlanError naming the key and the nearest known one."""
-        try:
-            return Plan(**_translated(values))
-        except ValidationError as error:
-            raise PlanError("; ".join(_sentence(e) for e in error.errors())) from None
+        """A Plan from a mapping, as YAML gives it. Raises PlanError."""
+        if strange := [key for key in values if not isinstance(key, str)]:
+            raise PlanError(f"unknown key {strange[0]!r}: keys are names like 'epochs'")
+        return Plan(**values)
 
     @staticmethod
     def read(path: str | Path | None, settings: Sequence[str] = ()) -> Plan:
@@ -210,33 +241,23 @@ def _set(values: dict[str, Any], setting: str) -> None:
         raise PlanError(f"--set {setting}: expected KEY=VALUE, for example --set epochs=3.")
     *parents, last = key.strip().split(".")
     for parent in parents:
+        if parent == "split" and isinstance(values.get(parent), str):
+            values[parent] = {"preset": values[parent]}
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise PlanError(f"--set {setting}: '{parent}' has no keys below it.")
     try:
-        values[last] = _number(yaml.safe_load(text))
+        values[last] = yaml.safe_load(text)
     except yaml.YAMLError:
         raise PlanError(f"--set {setting}: the value is not readable as YAML.") from None
-
-
-def _number(value: Any) -> Any:
-    # YAML 1.1 takes 1e-4 for text, since it lacks the dot; nobody who writes it means that.
-    if isinstance(value, str):
-        try:
-            return float(value) if "e" in value.lower() else value
-        except ValueError:
-            return value
-    if isinstance(value, dict):
-        return {k: _number(v) for k, v in value.items()}
-    return value
 
 
 def _translated(values: Mapping[str, Any]) -> dict[str, Any]:
     """Hugging Face's names become ours; keys that are still to be built are refused unless they ask for nothing."""
     plan: dict[str, Any] = {}
     came_from: dict[str, str] = {}
-    for key, value in values.items():
-        name, given = SYNONYMS.get(key) or RETIRED.get(key) or key, _number(value)
+    for key, given in values.items():
+        name = SYNONYMS.get(key) or RETIRED.get(key) or key
         if key in RETIRED:
             warnings.warn(f"'{key}' is a retired name; use '{name}'", FutureWarning, stacklevel=4)
         if key in ("eval_strategy", "evaluation_strategy", "save_strategy"):
@@ -246,14 +267,16 @@ def _translated(values: Mapping[str, Any]) -> dict[str, Any]:
                 )
             given = 1.0
         if key in ("bf16", "fp16", "fp32"):
-            if key == "fp16" and given:
-                raise PlanError("precision fp16 is not in this version; use bf16 or fp32.")
             if not given:
                 continue
             name, given = "precision", key
-        if key in LATER:
-            if given != LATER[key]:
-                raise PlanError(f"'{key}' is not in this version of finetooth; leave it away.")
+        if (name, given) == ("precision", "fp16") or (name == "task" and given in LATER_TASKS):
+            raise PlanError(f"{name} {given} is not in this version of finetooth.")
+        if name in ("data", "split") and given is None:
+            continue
+        if name == "data" and isinstance(given, Mapping):
+            given = {k: v for k, v in given.items() if not _later(f"data.{k}", v, f"data.{k}")}
+        if _later(name, given, key):
             continue
         if name in came_from:
             raise PlanError(f"'{came_from[name]}' and '{key}' say the same thing; keep one of them.")
@@ -262,9 +285,21 @@ def _translated(values: Mapping[str, Any]) -> dict[str, Any]:
     return plan
 
 
+def _later(name: str, given: Any, key: str) -> bool:
+    """Whether this key is still to be built; refused when it asks for something."""
+    if name in LATER and given != LATER[name]:
+        raise PlanError(f"'{key}' is not in this version of finetooth; leave it away.")
+    return name in LATER
+
+
+def _place(error: Any) -> list[str]:
+    """The key that an error of pydantic speaks of, without its names for the arms of a union."""
+    arms = ("constrained", "literal", "function", "float", "int")
+    return [str(part) for part in error["loc"] if not str(part).startswith(arms)]
+
+
 def _sentence(error: Any) -> str:
-    kinds = ("constrained", "literal", "function", "float", "int")  # pydantic's names for the arms of a union
-    place = [str(part) for part in error["loc"] if not str(part).startswith(kinds)]
+    place = _place(error)
     key, section = place[-1] if place else "", Plan
     for parent in place[:-1]:
         field = section.model_fields.get(parent)
@@ -273,6 +308,7 @@ def _sentence(error: Any) -> str:
         section = field.annotation  # type: ignore[assignment]
     if error["type"] == "extra_forbidden":
         known = [*section.model_fields, *(LATER if section is Plan else ())]
+        known += ["preset"] if section is SplitPlan else []  # type: ignore[comparison-overlap]
         return f"unknown key '{'.'.join(place)}': {nearest(key, known)}"
     message = str(error["msg"]).removeprefix("Value error, ")
     if not place or error["type"] == "value_error":

@@ -17,7 +17,7 @@ from finetooth.errors import PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.loop import Recipe, State, optimizer
 from finetooth.metrics import Metric
-from finetooth.plan import Facts, Plan, resolve
+from finetooth.plan import Data, Facts, Plan, resolve
 from finetooth.predict import predict
 from finetooth.rates import Rate
 from finetooth.seeds import numbers, row_keys
@@ -113,6 +113,7 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
         split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
     backbone = task.load(model, names, seed=plan.seed, dropout=plan.dropout)
     plan, reasons = resolve(plan, _facts(table, split, backbone))
+    plan = plan.model_copy(update={"data": Data(**{**table.columns.roles(), "input": ",".join(table.columns.input)})})
     if int(plan.max_length) > backbone.limit:
         raise PlanError(f"max_length: found {plan.max_length}, but {model} takes at most {backbone.limit} tokens.")
     training, validation = (

@@ -19,8 +19,6 @@ from finetooth.history import Epoch
 from finetooth.plan import Plan
 from finetooth.table import Columns, Predictions, Split
 
-CHOSEN = "  # chosen: "  # what stands in plan.yaml before the reason for a value
-
 
 @dataclass(frozen=True)
 class Run:
@@ -76,18 +74,14 @@ class Run:
         return Plan.read(self.path / "plan.yaml")
 
     @property
-    def reasons(self) -> dict[str, str]:
-        """The reason for each value that finetooth chose, from the comments of plan.yaml."""
-        lines = (self.path / "plan.yaml").read_text(encoding="utf-8").splitlines()
-        chosen = [line.partition(CHOSEN) for line in lines if CHOSEN in line]
-        return {value.partition(":")[0]: reason for value, _, reason in chosen}
-
-    @property
     def split(self) -> Split:
         """Which rows served for what."""
         kept = self.json("split.json")
-        tuples = {key: tuple(value) for key, value in kept.items() if isinstance(value, list)}
-        return Split(**{**kept, **tuples})
+        try:
+            fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
+            return Split(**fields)
+        except TypeError:
+            raise RunError(f"{self.path / 'split.json'}: not a split as finetooth writes it.") from None
 
     @property
     def columns(self) -> Columns:
@@ -98,8 +92,11 @@ class Run:
     @property
     def epochs(self) -> list[Epoch]:
         """The evaluations."""
-        lines = (self.path / "epochs.jsonl").read_text().splitlines()
-        return [Epoch.of(json.loads(line)) for line in lines]
+        try:
+            lines = (self.path / "epochs.jsonl").read_text(encoding="utf-8").splitlines()
+            return [Epoch.of(json.loads(line)) for line in lines]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RunError(f"{self.path / 'epochs.jsonl'}: cannot be read: {error}") from None
 
     def json(self, name: str) -> dict[str, Any]:
         """One of the run's JSON files. Raises RunError when it is missing or not readable."""
@@ -114,8 +111,11 @@ class Run:
         """Write text, or a mapping as JSON, in one stroke: readers see the old file or the new one."""
         text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         making = self.path / f".{name}.making"
-        making.write_text(text, encoding="utf-8")
-        os.replace(making, self.path / name)
+        try:
+            making.write_text(text, encoding="utf-8")
+            os.replace(making, self.path / name)
+        finally:
+            making.unlink(missing_ok=True)
 
     def write_plan(self, plan: Plan, reasons: Mapping[str, str]) -> None:
         """plan.yaml: every value that was used, with the reason where finetooth chose it."""
@@ -123,7 +123,7 @@ class Run:
         for key, value in plan.values().items():
             flow = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
             text = f"{key}: {flow.removesuffix('...' + chr(10)).rstrip()}"
-            lines.append(text + (f"{CHOSEN}{reasons[key]}" if key in reasons else ""))
+            lines.append(text + (f"  # {reasons[key]}" if key in reasons else ""))
         self.write("plan.yaml", "\n".join(lines) + "\n")
 
     def write_epochs(self, history: Iterable[Epoch]) -> None:
@@ -135,17 +135,19 @@ class Run:
         labels = [p.names[c] if c >= 0 else None for c in p.labels.tolist()]
         table = pa.table({"id": p.ids, "label": labels, "probabilities": list(p.probabilities)})
         table = table.replace_schema_metadata({"names": json.dumps(p.names)})
-        (self.path / "predictions").mkdir(exist_ok=True)
-        parquet.write_table(table, self.path / "predictions" / f"{part}.parquet")
-
-    def has_predictions(self, part: str) -> bool:
-        """Whether this part was predicted (the test part: whether its seal was opened)."""
-        return (self.path / "predictions" / f"{part}.parquet").exists()
+        folder = self.path / "predictions"
+        folder.mkdir(exist_ok=True)
+        parquet.write_table(table, folder / f".{part}.making")
+        os.replace(folder / f".{part}.making", folder / f"{part}.parquet")
 
     def predictions(self, part: str) -> Predictions:
         """What `write_predictions` wrote."""
-        table = parquet.read_table(self.path / "predictions" / f"{part}.parquet")
-        names = json.loads(table.schema.metadata[b"names"])
+        path = self.path / "predictions" / f"{part}.parquet"
+        try:
+            table = parquet.read_table(path)
+            names = json.loads(table.schema.metadata[b"names"])
+        except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
+            raise RunError(f"{path}: cannot be read: {error}") from None
         number = {name: i for i, name in enumerate(names)}
         labels = np.array([number.get(label, -1) for label in table["label"].to_pylist()], dtype=np.int64)
         return Predictions(table["id"].to_pylist(), labels, np.array(table["probabilities"].to_pylist()), names)

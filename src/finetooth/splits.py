@@ -56,49 +56,64 @@ def _cut(
     table: Table, ids: list[str], shares: dict[str, float], seed: int, stratify: bool
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Deal `ids` to the parts of `shares` and the rest to train, whole units at a time."""
-    units: dict[str, list[str]] = defaultdict(list)
-    groups = table.column(table.columns.group) if table.columns.group else table.contents
-    for row_id in ids:
-        units[groups[table.position[row_id]] or row_id].append(row_id)
+    units = _units(table, ids)
     names = sorted(units)
     ranks = dict(zip(names, numbers(seed, "split", 0, row_keys(names)).tolist(), strict=True))
-    strata: dict[str | None, list[str]] = defaultdict(list)
+    labels = {name: {table.labels[table.position[i]] or "" for i in units[name]} for name in names}
+    strata: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        strata[min(table.labels[table.position[i]] or "" for i in units[name]) if stratify else None].append(name)
+        strata[min(labels[name]) if stratify else ""].append(name)
 
     # Each unit gets a place between 0 and 1 within its class; the lowest places go to the test, the next to
     # validation. The offset, one per class, keeps small classes from all rounding to the same side.
     place: dict[str, float] = {}
     for label, members in strata.items():
         members.sort(key=lambda name: ranks[name])
-        offset = float(numbers(seed, "offset", 0, row_keys([label or ""]))[0]) / 2**64
+        offset = float(numbers(seed, "offset", 0, row_keys([label]))[0]) / 2**64
         place |= {name: (rank + offset) / len(members) for rank, name in enumerate(members)}
-    order = sorted(names, key=lambda name: (place[name], ranks[name]))
 
-    parts: dict[str, list[str]] = {"train": []}
+    parts: dict[str, list[str]] = {part: [] for part in ("train", *shares)}
     wanted = {part: round(shares[part] * len(ids)) for part in reversed(list(shares))}
-    for name in order:
-        part = next((p for p, count in wanted.items() if len(parts.setdefault(p, [])) < count), "train")
-        parts[part] += units[name]
-    return _with_every_class(table, parts, units, groups)
+    side: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: (place[name], ranks[name])):
+        side[name] = next((part for part, count in wanted.items() if len(parts[part]) < count), "train")
+        parts[side[name]] += units[name]
 
-
-def _with_every_class(
-    table: Table,
-    parts: dict[str, list[str]],
-    units: dict[str, list[str]],
-    groups: list[str | None] | list[str],
-) -> tuple[dict[str, list[str]], list[str]]:
-    """Move the units of a class that train would lack into train, and say so."""
-    trained = {table.labels[table.position[i]] for i in parts["train"]}
+    # A class that train would lack is of no use in validation or test.
     notes = []
-    for part in [p for p in parts if p != "train"]:
-        for row_id in list(parts[part]):
-            label = table.labels[table.position[row_id]]
-            if label not in trained:
-                unit = units[groups[table.position[row_id]] or row_id]
-                parts[part] = [i for i in parts[part] if i not in set(unit)]
-                parts["train"] += unit
-                trained.add(label)
-                notes.append(f"the class '{label}' is so rare that all its rows are needed for training")
+    trained = {label for name in names if side[name] == "train" for label in labels[name]}
+    for name in (name for name in names if side[name] != "train"):
+        if rare := labels[name] - trained:
+            side[name] = "train"
+            trained |= labels[name]
+            notes.append(f"the class '{min(rare)}' is so rare that its rows are needed for training")
+    parts = {part: [i for name in names if side[name] == part for i in units[name]] for part in parts}
+    empty = [part for part, rows in parts.items() if not rows]
+    if empty:
+        classes = len(set().union(*labels.values()))
+        raise DataError(
+            f"{table.source}: nothing is left for the {empty[0]} part: {len(ids):,} rows of {classes:,} classes, "
+            f"{len(names):,} when equal texts and groups count once, are too few to be split."
+        )
     return parts, notes
+
+
+def _units(table: Table, ids: list[str]) -> dict[str, list[str]]:
+    """The rows that have to stay together: equal inputs, equal groups, and chains of both."""
+    leader: dict[str, str] = {}
+
+    def find(key: str) -> str:
+        while leader.setdefault(key, key) != key:
+            leader[key] = leader[leader[key]]
+            key = leader[key]
+        return key
+
+    rows = [(row_id, table.position[row_id]) for row_id in sorted(ids)]
+    for _, i in rows:
+        if table.groups[i] is not None:
+            one, other = sorted((find(f"group {table.groups[i]}"), find(f"content {table.contents[i]}")))
+            leader[other] = one
+    units: dict[str, list[str]] = defaultdict(list)
+    for row_id, i in rows:
+        units[find(f"content {table.contents[i]}")].append(row_id)
+    return units

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf, isnan
 
 from finetooth.history import Epoch
 from finetooth.metrics import Metric
@@ -28,6 +29,7 @@ def patience(metric: Metric, evaluations: int) -> Stop:
 
 
 def best(metric: Metric, history: Sequence[Epoch]) -> int:
-    """The number of the best evaluation so far; of equals, the earliest."""
+    """The number of the best evaluation so far; of equals, the earliest. A score that is not a number is the worst."""
     sign = 1.0 if metric.better == "higher" else -1.0
-    return max(range(len(history)), key=lambda i: (sign * history[i].scores[metric.name], -i))
+    scores = [sign * epoch.scores[metric.name] for epoch in history]
+    return max(range(len(scores)), key=lambda i: (-inf if isnan(scores[i]) else scores[i], -i))

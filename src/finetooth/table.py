@@ -68,6 +68,13 @@ class Table:
         return [cell if cell and cell.strip() else None for cell in self.column(self.columns.label)]
 
     @cached_property
+    def groups(self) -> list[str | None]:
+        """The group of each row; None where it is empty, or where there is no group column."""
+        if self.columns.group is None:
+            return [None] * len(self)
+        return [cell or None for cell in self.column(self.columns.group)]
+
+    @cached_property
     def contents(self) -> list[str]:
         """A digest of each row's inputs: equal for equal inputs, whatever file or row they stand in."""
         return [content_digest(row) for row in self.inputs]
@@ -76,12 +83,14 @@ class Table:
     def ids(self) -> list[str]:
         """A stable id per row: the id column's, else the digest of the inputs.
 
-        Rows with the same inputs are numbered in the order of their labels, so that the order of the rows in the
-        file plays no part.
+        Rows with the same inputs are numbered in the order of their labels and groups, so that the order of the rows
+        in the file plays no part.
         """
         if self.columns.id is not None:
             return self._named_ids(self.columns.id)
-        ranked = sorted(range(len(self)), key=lambda i: (self.contents[i], self.labels[i] or "", self.parts[i] or ""))
+        beside = zip(self.contents, self.labels, self.groups, self.parts, strict=True)
+        ranks = [tuple(cell or "" for cell in cells) for cells in beside]
+        ranked = sorted(range(len(self)), key=ranks.__getitem__)
         ids, seen = [""] * len(self), Counter[str]()
         for i in ranked:
             digest = self.contents[i]
@@ -113,11 +122,12 @@ class Table:
         return f"{file}, row {row}"
 
     def digest(self, ids: Iterable[str]) -> str:
-        """SHA-256 over the ids, contents and labels of these rows; their order plays no part."""
+        """SHA-256 over the ids, contents, labels and groups of these rows; their order plays no part."""
         total = sha256()
         for row_id in sorted(ids):
             i = self.position[row_id]
-            total.update(json.dumps([row_id, self.contents[i], self.labels[i], self.parts[i]]).encode())
+            row = [row_id, self.contents[i], self.labels[i], self.groups[i], self.parts[i]]
+            total.update(json.dumps(row).encode())
         return total.hexdigest()
 
     @cached_property
@@ -128,8 +138,8 @@ class Table:
 
 def content_digest(inputs: Sequence[str]) -> str:
     """16 hexadecimal digits that stand for these input cells."""
-    joined = "\x1f".join(inputs).encode("utf-8", "surrogatepass")
-    return blake2b(joined, digest_size=8).hexdigest()
+    # As JSON, so that no text in a cell can look like the end of the cell.
+    return blake2b(json.dumps(inputs).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)

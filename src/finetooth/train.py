@@ -95,7 +95,7 @@ def train(
             "command": shlex.join(["finetooth", *sys.argv[1:]]) if sys.argv[0].endswith("finetooth") else None,
         },
     )
-    write_report(run, trained(run, table, job.metrics, job.goal))
+    write_report(run, trained(run, table, job.metrics, job.goal, job.reasons))
     return run
 
 

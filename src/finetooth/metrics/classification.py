@@ -53,10 +53,13 @@ def sensitivity_at(specificity: float, p: Predictions) -> tuple[float, float]:
     """Two classes: the largest sensitivity at no less than this specificity, and the threshold that gives it."""
     if len(set(p.labels.tolist())) < 2:
         return nan, nan
-    false_positives, true_positives, thresholds = sk.roc_curve(p.labels == 1, p.probabilities[:, 1])
+    false_positives, true_positives, thresholds = sk.roc_curve(
+        p.labels == 1, p.probabilities[:, 1], drop_intermediate=False
+    )
     allowed = np.flatnonzero(1.0 - false_positives >= specificity - 1e-12)
     chosen = allowed[true_positives[allowed].argmax()]
-    return float(true_positives[chosen]), float(min(thresholds[chosen], 1.0))
+    # The curve begins at infinity; a threshold just above 1 says the same of probabilities.
+    return float(true_positives[chosen]), float(min(thresholds[chosen], np.nextafter(1.0, 2.0)))
 
 
 CLASSIFICATION: dict[str, Metric] = {

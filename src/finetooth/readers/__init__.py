@@ -16,6 +16,7 @@ from finetooth.table import PARTS, Table
 
 __all__ = ["READERS", "read"]
 
+PART_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 Reader = Callable[[Path], pa.Table]
 
 READERS: dict[str, Reader] = {
@@ -59,8 +60,6 @@ def read(
                 f"{', '.join(first)}; the parts of one data set need the same columns."
             )
     data = pa.concat_tables([table.select(first) for _, _, table in tables])
-    if data.num_rows == 0:
-        raise DataError(f"{path}: there are no rows below the header; a labelled file needs at least a few dozen.")
     return Table(
         data=data,
         columns=choose(path, data.column_names, input=input, label=label, group=group, id=id, labelled=labelled),
@@ -78,16 +77,15 @@ def _read_file(path: Path) -> pa.Table:
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty (0 bytes).")
     table = READERS[ending](path)
-    doubled = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if doubled:
-        raise DataError(f"{path}: the column '{doubled[0]}' stands twice in the header; rename one of them.")
+    if table.num_rows == 0:
+        raise DataError(f"{path}: there are no rows below the header; a labelled file needs at least a few dozen.")
     return table
 
 
 def _part_files(folder: Path) -> list[tuple[str | None, Path]]:
     found: list[tuple[str | None, Path]] = []
     for part in PARTS:
-        files = [f for f in sorted(folder.iterdir()) if f.name.split(".")[0] == part and f.is_file()]
+        files = [f for f in sorted(folder.iterdir()) if f.name.split(".")[0] in PART_NAMES[part] and f.is_file()]
         if len(files) > 1:
             raise DataError(f"{folder}: {files[0].name} and {files[1].name} both claim to be the {part} part.")
         found += [(part, file) for file in files]

@@ -44,6 +44,9 @@ def choose(
 
     inputs = [named("input", part.strip()) for part in input.split(",")] if input else [guessed("input", INPUTS, True)]
     chosen = named("label", label) if label else guessed("label", LABELS, labelled)
+    if len(set(inputs)) < len(inputs):
+        doubled = next(name for i, name in enumerate(inputs) if name in inputs[:i])
+        raise DataError(f"{path}: --input names the column '{doubled}' twice.")
     if chosen in inputs:
         raise DataError(f"{path}: the column '{chosen}' cannot be both the input and the label.")
     return Columns(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
-from pyarrow import csv
 
 from finetooth.errors import DataError
+from finetooth.readers.opened import opened
+
+ROWS = 50_000  # held as Python objects at a time
+LONGEST = 2**31 - 1  # characters of a cell; Python's own limit of 131,072 is far below a long document
 
 
 def read_csv(path: Path) -> pa.Table:
@@ -21,24 +27,37 @@ def read_tsv(path: Path) -> pa.Table:
 
 
 def _read(path: Path, delimiter: str) -> pa.Table:
-    def refuse(row: csv.InvalidRow) -> str:
-        raise DataError(
-            f"{path}, line {row.number}: found {row.actual_columns} cells, expected {row.expected_columns} as in the "
-            f'header. Put cells that contain the delimiter or a line break in "double quotes".'
-        )
+    csv.field_size_limit(LONGEST)
+    with opened(path) as text:
+        rows = _rows(path, csv.reader(text, delimiter=delimiter, strict=True))
+        names = next(rows, [])
+        if len(set(names)) < len(names):
+            doubled = next(name for name in names if names.count(name) > 1)
+            raise DataError(f"{path}: the column '{doubled}' stands twice in the header; rename one of them.")
+        schema = pa.schema([(name, pa.string()) for name in names])
+        chunks = []
+        while chunk := list(islice(rows, ROWS)):
+            columns = [pa.array(column, pa.string()) for column in zip(*chunk, strict=True)]
+            chunks.append(pa.table(columns, schema=schema))
+    return pa.concat_tables(chunks) if chunks else schema.empty_table()
 
-    parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse)
-    # One thread, since only then does pyarrow know the number of a ragged line.
-    options = csv.ReadOptions(use_threads=False)
+
+def _rows(path: Path, reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    """The header and every row after it, each checked to be as long as the header; blank lines are no rows."""
+    wanted, line = 0, 1
     try:
-        with pa.input_stream(str(path)) as stream:
-            names = csv.open_csv(stream, options, parse).schema.names
-        with pa.input_stream(str(path)) as stream:
-            texts = csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, null_values=[]
-            )
-            return csv.read_csv(stream, options, parse, texts)
-    except (pa.ArrowInvalid, OSError) as error:
-        if "UTF8" in str(error) or "UTF-8" in str(error):
-            raise DataError(f"{path}: the text is not UTF-8; save the file as UTF-8 ({error}).") from error
-        raise DataError(f"{path}: cannot be read as a delimited file: {error}") from error
+        for row in reader:
+            if row:
+                wanted = wanted or len(row)
+                if len(row) != wanted:
+                    raise DataError(
+                        f"{path}, line {line}: found {len(row)} cells, expected {wanted} as in the header. Put cells "
+                        f'that contain the delimiter or a line break in "double quotes".'
+                    )
+                yield row
+            line = reader.line_num + 1  # type: ignore[attr-defined]
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {line}: the quotes in this row are not closed as they should be ({error}). A quote inside a "
+            f'quoted cell is written twice: "".'
+        ) from error

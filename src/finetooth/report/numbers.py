@@ -27,7 +27,9 @@ POINTS = 200  # of a drawn curve; more cannot be told apart on a page
 SPECIFICITIES = (0.8, 0.9, 0.95)
 
 
-def trained(run: Run, table: Table, metrics: Mapping[str, Metric], goal: Metric) -> dict[str, Any]:
+def trained(
+    run: Run, table: Table, metrics: Mapping[str, Metric], goal: Metric, reasons: Mapping[str, str]
+) -> dict[str, Any]:
     """What a run says when training has ended and the test rows are still sealed."""
     data, plan, machine, findings = (
         run.json("data.json"),
@@ -58,7 +60,7 @@ def trained(run: Run, table: Table, metrics: Mapping[str, Metric], goal: Metric)
             "max_length": plan.max_length,
         },
         "plan": plan.values(),
-        "reasons": run.reasons,
+        "reasons": dict(reasons),
         "epochs": [epoch.line() for epoch in history],
         "best": {
             "step": best.step,
