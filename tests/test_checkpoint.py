@@ -29,10 +29,12 @@ def make_state(step: int, width: int = 3) -> State:
 
 def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     saved, loaded = make_state(3), make_state(9)
-    saved.sums.add(1.5, 4, 0.25, 0.1)
+    saved.sums.add(1.5, 4.0, 4, 0.25, 0.1)
+    saved.seconds = 12.5
     path = checkpoint.save(saved, tmp_path)
     checkpoint.load(path, loaded)
     assert (loaded.step, loaded.history, loaded.sums) == (saved.step, saved.history, saved.sums)
+    assert loaded.seconds == 12.5
     for (name, a), b in zip(saved.net.state_dict().items(), loaded.net.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     for one, other in zip(saved.net.parameters(), loaded.net.parameters(), strict=True):

@@ -117,12 +117,12 @@ def test_every_mistake_is_named_at_once() -> None:
     ("values", "says"),
     [
         ({"freeze": "all", "layer_decay": 0.9}, "freeze: all .*layer_decay"),
-        ({"freeze": "all", "learning_rate": 1e-4}, "freeze: all .*head_learning_rate, not learning_rate"),
+        ({"freeze": "all", "learning_rate": 1e-4}, "freeze: all and learning_rate .*head_learning_rate"),
         ({"split": {"train": 0.5}}, "split.*add up to 0.7, expected 1"),
         ({"split": {"preset": "70-15-15", "test": 0.2}}, "split.*preset.*leave test away"),
         ({"split": 3}, "split.*the preset 3 is not known"),
         ({"split": {"preset": "70-15-16"}}, "split.*'70-15-16'.*did you mean '70-15-15'"),
-        ({"schedule": "lineer"}, "schedule 'lineer'.*did you mean 'linear'"),
+        ({"schedule": "lineer"}, "schedule: 'lineer'.*did you mean 'linear'"),
         ({"epochs": 3, "num_train_epochs": 3}, "'epochs' and 'num_train_epochs' say the same"),
         ({"bf16": True, "precision": "bf16"}, "'bf16' and 'precision' say the same"),
         ({"bf16": True, "fp32": True}, "'bf16' and 'fp32' say the same"),
@@ -147,7 +147,7 @@ def test_a_contradiction_is_refused_in_words(values: dict[str, Any], says: str) 
         ({"fp32": True}, {"precision": "fp32"}),
         ({"bf16": False, "fp16": False}, {}),
         ({"eval_strategy": "epoch", "save_strategy": "epoch"}, {}),
-        ({"label_smoothing_factor": 0.0}, {}),
+        ({"label_smoothing_factor": 0.1}, {"label_smoothing": 0.1}),
         ({"split": "70-15-15"}, {"split": {**DEFAULT["split"], "train": 0.7, "validation": 0.15, "test": 0.15}}),
     ],
 )
@@ -177,7 +177,6 @@ def test_a_strategy_that_is_not_epochs_is_refused_with_the_key_to_use(strategy: 
     ("key", "value"),
     [
         *((key, {"some": "thing"}) for key in LATER),
-        ("label_smoothing_factor", 0.1),
         ("fp16", True),
         ("data.time", "date"),
         ("data.weights", "weight"),
@@ -330,6 +329,7 @@ SET: dict[str, Any] = {
     "freeze": "embeddings",
     "precision": "bf16",
     "metric_for_best_model": "loss",
+    "loss": "focal",
 }
 
 

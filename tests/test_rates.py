@@ -1,10 +1,11 @@
 """Rates are functions of (depth, epoch) and compose by multiplication."""
 
+from fractions import Fraction
 from math import isclose
 
 import pytest
 
-from finetooth.rates import Rate, below, constant, decay, head, times
+from finetooth.rates import Rate, below, constant, decay, head, thaw, times
 
 PLACES = [(depth, epoch / 4) for depth in range(14) for epoch in range(13)]
 
@@ -45,3 +46,30 @@ def test_rates_multiply_in_any_order_and_grouping() -> None:
 def test_what_one_rate_freezes_no_other_thaws() -> None:
     frozen = times(constant(1e9), below(3), breathe)
     assert all(frozen(depth, epoch) == 0.0 for depth, epoch in PLACES if depth >= 3)
+
+
+@pytest.mark.parametrize("every", [1.0, 0.5, 0.3, 2.0])
+def test_thaw_opens_exactly_the_depth_it_should_at_each_moment(every: float) -> None:
+    """7 depths, looked at before, at and after each opening and at every 30th of an epoch besides."""
+    rate = thaw(every)
+    moments = [i / 30 for i in range(0, 30 * 15)]
+    for moment in moments:
+        open_depths = {depth for depth in range(7) if rate(depth, moment) > 0}
+        now = Fraction(round(moment * 30), 30)
+        assert open_depths == {depth for depth in range(7) if depth * Fraction(str(every)) <= now}
+    for depth in range(1, 7):
+        opens = depth * every
+        assert rate(depth, opens - 1e-6) == 0.0 and rate(depth, opens) == 1.0 and rate(depth, opens + 1e-6) == 1.0
+
+
+def test_a_thawed_layer_warms_up_by_itself() -> None:
+    rate = thaw(1.0, warmup=0.5)
+    assert [rate(2, epoch) for epoch in (1.99, 2.25, 2.5, 7.0)] == pytest.approx([0.0, 0.505, 1.0, 1.0])
+    assert rate(2, 2.0) == pytest.approx(0.01), "an open layer learns from its first step"
+    assert rate(0, 0.0) == 1.0, "the head has the schedule's warm-up"
+
+
+def test_thaw_composes_with_what_stays_frozen_and_with_decay() -> None:
+    rate = times(thaw(0.5), below(3), decay(0.5))
+    assert [rate(depth, 10.0) for depth in range(5)] == [1.0, 1.0, 0.5, 0.0, 0.0]
+    assert [rate(depth, 0.6) for depth in range(5)] == [1.0, 1.0, 0.0, 0.0, 0.0]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from finetooth.metrics import Metric
     from finetooth.plan import Plan
     from finetooth.readers import read
+    from finetooth.rehearse import rehearse
     from finetooth.run import Run
     from finetooth.table import Predictions, Split, Table
     from finetooth.train import train
@@ -35,6 +36,7 @@ _HOMES = {
     "evaluate": "evaluate",
     "evaluate_rows": "evaluate",
     "read": "readers",
+    "rehearse": "rehearse",
     "train": "train",
 }
 
@@ -49,6 +51,7 @@ __all__ = [
     "evaluate",
     "evaluate_rows",
     "read",
+    "rehearse",
     "train",
 ]
 

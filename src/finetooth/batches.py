@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,64 +14,131 @@ from finetooth.seeds import numbers, row_keys
 from finetooth.tasks import Encoded, Task
 
 Rows = NDArray[np.int64]
-POOL = 50  # batches whose rows are sorted by length together: more pad less, fewer mix better
+POOL = 50  # steps whose rows are sorted by length together: more pad less, fewer mix better
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of the encoded data, as the network takes them."""
+    """Rows of the encoded data, as the network takes them; `weights` are how much each counts in the loss."""
 
     rows: Rows
     inputs: dict[str, Tensor]
     targets: Tensor
+    weights: Tensor
 
 
 @dataclass(frozen=True)
 class Batches:
-    """What the loop eats: for an epoch, lists of micro-batches, a list for each optimizer step.
+    """What the loop eats: for an epoch, lists of micro-batches, one list for each optimizer step.
 
-    An optimizer step takes `batch_size` times `accumulation` rows, whatever the accumulation: a micro-batch is a slice
-    of it, so that the rows of step n do not depend on how it is cut.
+    A batch holds `batch_size` rows or, with `batch_tokens`, as many rows of like length as fit; a step takes
+    `accumulation` batches. The rows of a step do not depend on how it is cut into batches of rows. `weights` has one
+    number per row, `oversample` goes from 0 (rows as they are) to 1 (every class equally often).
     """
 
     encoded: Encoded
     task: Task
     pad: int
-    batch_size: int
+    batch_size: int | None
+    batch_tokens: int | None
     accumulation: int
     seed: int
+    weights: NDArray[np.float32]
+    oversample: float = 0.0
+    _orders: dict[int, list[Rows]] = field(default_factory=dict, repr=False, compare=False)
+    _counts: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
-    @property
-    def rows_per_step(self) -> int:
-        """Rows per optimizer step; the last one of an epoch has what is left."""
-        return self.batch_size * self.accumulation
+    def steps(self, epoch: int) -> int:
+        """Optimizer steps in this epoch; with batch_tokens the number can differ between epochs by a few."""
+        if self.batch_size is not None:
+            return -(-len(self.encoded) // (self.batch_size * self.accumulation))
+        if epoch not in self._counts:
+            self._counts[epoch] = len(self.order(epoch))
+        return self._counts[epoch]
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps per epoch."""
-        return -(-len(self.encoded) // self.rows_per_step)
+    def locate(self, step: int) -> tuple[int, int]:
+        """In which epoch a step lies, and how many steps of that epoch come before it."""
+        epoch = 0
+        while step >= self.steps(epoch):
+            step -= self.steps(epoch)
+            epoch += 1
+        return epoch, step
 
     def __call__(self, epoch: int, skip: int = 0) -> Iterator[list[Batch]]:
         """The micro-batches of each step of this epoch, the first `skip` steps left out."""
         for rows in self.order(epoch)[skip:]:
-            yield [self._batch(rows[i : i + self.batch_size]) for i in range(0, len(rows), self.batch_size)]
+            yield [self.batch(part) for part in self._cut(rows, 1)]
 
     def order(self, epoch: int) -> list[Rows]:
         """The rows of each step: shuffled, sorted by length within pools, and the steps shuffled again."""
-        ranks = numbers(self.seed, "order", epoch, self.encoded.keys)
-        shuffled = np.argsort(ranks, kind="stable")
-        size = self.rows_per_step
+        if epoch not in self._orders:
+            self._orders.clear()  # one epoch is all that is ever looked at
+            self._orders[epoch] = self._ordered(epoch)
+        return self._orders[epoch]
+
+    def _ordered(self, epoch: int) -> list[Rows]:
+        shuffled = self._dealt(epoch)
+        typical = self.batch_size or max(1, int(self.batch_tokens or 0) // max(1, int(self.encoded.lengths.mean())))
+        size = typical * self.accumulation * POOL
         steps: list[Rows] = []
-        for start in range(0, len(shuffled), size * POOL):
-            pool = shuffled[start : start + size * POOL]
+        for start in range(0, len(shuffled), size):
+            pool = shuffled[start : start + size]
             # Among rows of one length the order of the shuffle stays.
-            pool = pool[np.argsort(self.encoded.lengths[pool], kind="stable")]
-            steps += [pool[i : i + size] for i in range(0, len(pool), size)]
+            steps += self._cut(pool[np.argsort(self.encoded.lengths[pool], kind="stable")], self.accumulation)
         places = numbers(self.seed, "steps", epoch, row_keys(map(str, range(len(steps)))))
         return [steps[i] for i in np.argsort(places, kind="stable")]
 
-    def _batch(self, rows: Rows) -> Batch:
-        return Batch(rows, *self.task.collate(self.encoded, rows, self.pad))
+    def _dealt(self, epoch: int) -> Rows:
+        """The rows of this epoch in random order; when oversampling, each class with its wanted share of them.
+
+        A class goes through all its rows before any comes again, from one epoch to the next as well.
+        """
+        if not self.oversample:
+            return np.argsort(numbers(self.seed, "order", epoch, self.encoded.keys), kind="stable")
+        targets = self.encoded.targets
+        wanted = _shares(np.bincount(targets), self.oversample)
+        dealt: list[Rows] = []
+        for target, count in enumerate(wanted.tolist()):
+            rows = np.flatnonzero(targets == target)
+            for place in range(epoch * count, (epoch + 1) * count):
+                if place % len(rows) == 0 or place == epoch * count:
+                    ranks = numbers(self.seed, "deal", place // len(rows), self.encoded.keys[rows])
+                    turn = rows[np.argsort(ranks, kind="stable")]
+                dealt.append(turn[place % len(rows)])
+        rows = np.array(dealt, dtype=np.int64)
+        return rows[np.argsort(numbers(self.seed, "order", epoch, row_keys(map(str, range(len(rows))))), kind="stable")]
+
+    def _cut(self, rows: Rows, batches: int) -> list[Rows]:
+        """Cut rows into runs of so many batches each."""
+        if self.batch_size is not None:
+            size = self.batch_size * batches
+            return [rows[i : i + size] for i in range(0, len(rows), size)]
+        cuts, start, longest = [], 0, 0
+        budget = int(self.batch_tokens or 0) * batches
+        for i, length in enumerate(self.encoded.lengths[rows].tolist()):
+            longest = max(longest, length)
+            if i > start and longest * (i + 1 - start) > budget:
+                cuts.append(rows[start:i])
+                start, longest = i, length
+        return [*cuts, rows[start:]]
+
+    def batch(self, rows: Rows) -> Batch:
+        """These rows, padded to the longest of them."""
+        inputs, targets = self.task.collate(self.encoded, rows, self.pad)
+        return Batch(rows, inputs, targets, torch.from_numpy(self.weights[rows]))
+
+
+def _shares(counts: Rows, toward: float) -> Rows:
+    """How many rows of each class an epoch has, their sum unchanged: shares are the true ones to the power 1 - toward.
+
+    Arivazhagan et al. 2019 (Massively Multilingual NMT), section 4.2: temperature-based sampling.
+    """
+    powered = np.where(counts > 0, counts.astype(np.float64) ** (1.0 - toward), 0.0)
+    exact = powered / powered.sum() * counts.sum()
+    whole: Rows = np.floor(exact).astype(np.int64)
+    left = int(counts.sum() - whole.sum())
+    whole[np.argsort(-(exact - whole), kind="stable")[:left]] += 1
+    return whole
 
 
 def by_tokens(lengths: NDArray[np.int64], budget: int) -> Iterator[Rows]:

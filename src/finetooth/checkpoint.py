@@ -28,14 +28,20 @@ from finetooth.loop import State
 MANIFEST = "manifest.json"
 
 
-def save(state: State, folder: Path) -> Path:
-    """Write `state` below `folder`, durably. Returns the checkpoint's directory."""
+def save(state: State, folder: Path, job: str = "") -> Path:
+    """Write `state` below `folder`, durably, for the job of this digest. Returns the checkpoint's directory."""
     target, making = folder / f"{state.step:08d}", folder / f".making-{state.step:08d}"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     save_file(_weights(state.net), making / "net.safetensors")
     save_file(_moments(state), making / "optimizer.safetensors")
-    rest = {"step": state.step, "history": [e.line() for e in state.history], "sums": asdict(state.sums)}
+    rest = {
+        "job": job,
+        "step": state.step,
+        "seconds": state.seconds,
+        "history": [e.line() for e in state.history],
+        "sums": asdict(state.sums),
+    }
     (making / "state.json").write_text(json.dumps(rest, indent=1))
     files = {f.name: {"bytes": f.stat().st_size, "sha256": _digest(f)} for f in sorted(making.iterdir())}
     (making / MANIFEST).write_text(json.dumps(files, indent=1))
@@ -58,7 +64,7 @@ def load(path: Path, state: State) -> None:
         raise RunError(f"{path}: its weights are another network's than the plan's model.")
     put(state.net, weights)
     rest = json.loads((path / "state.json").read_text())
-    state.step = rest["step"]
+    state.step, state.seconds = rest["step"], rest["seconds"]
     state.history = [Epoch.of(line) for line in rest["history"]]
     state.sums = Sums(**rest["sums"])
     _restore_moments(state, load_file(path / "optimizer.safetensors"))
@@ -79,13 +85,14 @@ def damage(path: Path) -> str | None:
     return None
 
 
-def newest(folder: Path) -> tuple[Path | None, list[str]]:
-    """The newest whole checkpoint below `folder`, and a sentence for each newer one that was passed over."""
+def newest(folder: Path, job: str = "") -> tuple[Path | None, list[str]]:
+    """The newest whole checkpoint of this job below `folder`, and a sentence for each newer one passed over."""
     passed: list[str] = []
     for path in sorted(folder.glob("[0-9]*"), reverse=True):
         fault = damage(path)
-        if fault is None:
+        if fault is None and json.loads((path / "state.json").read_text())["job"] == job:
             return path, passed
+        fault = fault or "it belongs to another run"
         passed.append(f"checkpoint {path.name} was passed over: {fault}")
     return None, passed
 

@@ -45,11 +45,11 @@ class RunError(UserError):
 class NonFiniteLoss(FinetoothError):
     """The loss or its gradient became NaN or infinite; the weights were left as they were before that step."""
 
-    def __init__(self, step: int, rows: list[str], what: str) -> None:
+    def __init__(self, step: int, rows: list[str]) -> None:
         self.step, self.rows = step, rows
         shown = ", ".join(rows[:8]) + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
         super().__init__(
-            f"step {step}: the {what} is not a finite number; the weights are as they were before this step. "
+            f"step {step}: the loss or its gradient is not a finite number; the weights are as they were before it. "
             f"Rows in question: {shown}. A lower learning_rate, fp32 precision or a look at these rows may help."
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import floor
 from typing import Any, Protocol
 
 
@@ -11,9 +12,9 @@ from typing import Any, Protocol
 class Epoch:
     """One look at the validation rows: the line that epochs.jsonl holds.
 
-    `epoch` is a real number (1.5 is the middle of the second), `loss` the mean training loss per row since the last
-    look, with dropout on; `scores` are the validation rows' loss and metrics; `rates` are the multipliers by depth,
-    head first, 0.0 for frozen; `seconds` are training alone, without the look.
+    `epoch` is a real number (1.5 is the middle of the second), `loss` the mean training loss per row (weighted as the
+    plan has it) since the last look, with dropout on; `scores` are the validation rows' loss and metrics; `rates` are
+    the multipliers by depth, head first, 0.0 for frozen; `seconds` are training alone, without the look.
     """
 
     step: int
@@ -44,12 +45,18 @@ class Epoch:
         return Epoch(**{**rest, "rates": tuple(rest["rates"]), "scores": scores})
 
 
+def passed(before: float, now: float, every: float) -> bool:
+    """Whether a multiple of `every` lies behind `now` that lay ahead of `before`."""
+    return floor(now / every + 1e-9) > floor(before / every + 1e-9)
+
+
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step: the mean loss over its rows, and the norm of the gradient before clipping."""
+    """One optimizer step, from `since` to `epoch`: its mean loss, the norm of its gradient before clipping."""
 
     step: int
     steps: int
+    since: float
     epoch: float
     loss: float
     grad_norm: float
@@ -63,14 +70,16 @@ class Sums:
     """Over the steps since the last look at the validation rows; part of the State, so that a resumed run has them."""
 
     loss: float = 0.0
+    weight: float = 0.0
     rows: int = 0
     grad_norm: float = 0.0
     steps: int = 0
     seconds: float = 0.0
 
-    def add(self, loss: float, rows: int, grad_norm: float, seconds: float) -> None:
-        """One more step; `loss` is summed over its rows."""
+    def add(self, loss: float, weight: float, rows: int, grad_norm: float, seconds: float) -> None:
+        """One more step; `loss` and `weight` are summed over its rows."""
         self.loss += loss
+        self.weight += weight
         self.rows += rows
         self.grad_norm += grad_norm
         self.steps += 1
@@ -88,7 +97,7 @@ class Sums:
         return Epoch(
             step=step,
             epoch=round(position, 6),
-            loss=self.loss / self.rows,
+            loss=self.loss / self.weight,
             scores=scores,
             learning_rate=learning_rate,
             grad_norm=self.grad_norm / self.steps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import floor, isfinite
+from math import isfinite
 from time import perf_counter
 
 import torch
@@ -15,7 +15,8 @@ from torch.nn.utils import clip_grad_norm_
 from finetooth.backbones import Layers
 from finetooth.batches import Batch, Batches
 from finetooth.errors import NonFiniteLoss
-from finetooth.history import Epoch, Step, Sums
+from finetooth.history import Epoch, Step, Sums, passed
+from finetooth.losses import Loss
 from finetooth.rates import Rate
 from finetooth.schedules import Schedule
 from finetooth.seeds import number
@@ -29,15 +30,18 @@ class State:
     layers: Layers
     optimizer: torch.optim.Optimizer
     step: int = 0
+    seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
     sums: Sums = field(default_factory=Sums)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to tune, as numbers and functions of numbers. `eval_every` is in epochs, `steps` is the whole run."""
+    """How to tune, as numbers and functions. `eval_every` is in epochs; the run ends after `steps` or `max_seconds`."""
 
     steps: int
+    max_seconds: float
+    loss: Loss
     learning_rate: float
     rate: Rate
     schedule: Schedule
@@ -57,56 +61,58 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
     Whatever is random is a function of (seed, step), so a state saved at any step goes on as if never stopped. Raises
     NonFiniteLoss before the update that would have spoiled the weights.
     """
-    net, layers, per_epoch = state.net, state.layers, batches.steps_per_epoch
+    net, layers, ended = state.net, state.layers, state.step >= recipe.steps
     frozen: list[bool] | None = None
     clock = perf_counter()
-    while state.step < recipe.steps:
-        epoch, done = divmod(state.step, per_epoch)
+    while not ended:
+        epoch, done = batches.locate(state.step)
+        per_epoch = batches.steps(epoch)
         for micro_batches in batches(epoch, skip=done):
             # The rates of this moment. What is frozen has no gradients and runs in evaluation mode.
-            rates = [recipe.rate(depth, state.step / per_epoch) for depth in range(layers.deepest + 1)]
-            learning_rate = recipe.learning_rate * recipe.schedule((state.step + 1) / (recipe.steps + 1))
+            before, done = epoch + done / per_epoch, done + 1
+            rates = [recipe.rate(depth, before) for depth in range(layers.deepest + 1)]
+            progress = max((state.step + 1) / (recipe.steps + 1), min(state.seconds / recipe.max_seconds, 1.0))
+            learning_rate = recipe.learning_rate * recipe.schedule(progress)
             for group in state.optimizer.param_groups:
                 group["lr"] = learning_rate * rates[group["depth"]]
             if frozen != [rate == 0.0 for rate in rates]:
                 frozen = [rate == 0.0 for rate in rates]
                 layers.freeze(net, frozen.__getitem__)
 
-            # The mean loss over the rows of the step, however many micro-batches they come in.
-            rows = sum(len(batch.rows) for batch in micro_batches)
+            # The weighted mean loss over the rows of the step, however many micro-batches they come in.
+            weight = sum(float(batch.weights.sum()) for batch in micro_batches)
             parts = []
             for i, batch in enumerate(micro_batches):
                 with _seeded(number(recipe.seed, f"dropout {i}", state.step), recipe.device):
                     inputs = {name: tensor.to(recipe.device) for name, tensor in batch.inputs.items()}
                     with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.precision == "bf16"):
                         logits = batches.task.logits(net, inputs)
-                    parts.append(batches.task.losses(logits, batch.targets.to(recipe.device)))
-                    torch.autograd.backward(parts[-1].sum() / rows)
+                    losses = recipe.loss(logits, batch.targets.to(recipe.device)) * batch.weights.to(recipe.device)
+                    torch.autograd.backward(losses.sum() / weight)
+                    parts.append(losses.detach())
 
-            losses = torch.cat([part.detach() for part in parts])
-            loss, norm = float(losses.mean()), float(clip_grad_norm_(net.parameters(), recipe.max_grad_norm))
-            if not (isfinite(loss) and isfinite(norm)):
+            total, norm = float(torch.cat(parts).sum()), float(clip_grad_norm_(net.parameters(), recipe.max_grad_norm))
+            if not (isfinite(total) and isfinite(norm)):
                 state.optimizer.zero_grad()
-                raise NonFiniteLoss(state.step, _suspects(batches, micro_batches, losses), "loss or its gradient")
+                raise NonFiniteLoss(state.step, _suspects(batches, micro_batches, torch.cat(parts)))
             state.optimizer.step()
             state.optimizer.zero_grad()
             state.step += 1
-            state.sums.add(loss * rows, rows, norm, perf_counter() - clock)
+            rows, seconds = sum(len(batch.rows) for batch in micro_batches), perf_counter() - clock
+            state.seconds += seconds
+            state.sums.add(total, weight, rows, norm, seconds)
 
             # Look at the validation rows each time a multiple of eval_every was passed, and at the end.
-            ended, position = None, state.step / per_epoch
-            if state.step == recipe.steps or _passed(position - 1 / per_epoch, position, recipe.eval_every):
-                ended = state.sums.epoch(state.step, position, evaluate(net), learning_rate, rates)
-                state.history.append(ended)
+            look, now = None, epoch + done / per_epoch
+            ended = state.step >= recipe.steps or state.seconds >= recipe.max_seconds
+            if ended or passed(before, now, recipe.eval_every):
+                look = state.sums.epoch(state.step, now, evaluate(net), learning_rate, rates)
+                state.history.append(look)
                 state.sums = Sums()
-            yield Step(state.step, recipe.steps, position, loss, norm, learning_rate, rows, ended)
+            yield Step(state.step, recipe.steps, before, now, total / weight, norm, learning_rate, rows, look)
             clock = perf_counter()
-            if state.step == recipe.steps:
+            if ended:
                 return
-
-
-def _passed(before: float, now: float, every: float) -> bool:
-    return floor(now / every + 1e-9) > floor(before / every + 1e-9)
 
 
 def _suspects(batches: Batches, micro_batches: list[Batch], losses: torch.Tensor) -> list[str]:

@@ -1,11 +1,40 @@
-"""Losses: logits and targets -> one loss per row. What is averaged, and with which weights, is the loop's business."""
+"""Losses: logits and targets -> one loss per row, in fp32. What is averaged, and how, is the loop's business.
+
+`LOSSES` gives them their names in a plan.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 from torch.nn import functional
 
+Loss = Callable[[Tensor, Tensor], Tensor]
 
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Negative log likelihood in nats. Logits (rows, classes), targets (rows,); gives (rows,), in fp32."""
-    return functional.cross_entropy(logits.float(), targets, reduction="none")
+
+def cross_entropy(label_smoothing: float = 0.0) -> Loss:
+    """Negative log likelihood in nats; `label_smoothing` of the target's probability goes to all classes alike.
+
+    Logits (rows, classes), targets (rows,); gives (rows,). Szegedy et al. 2016 (Rethinking Inception), section 7.
+    """
+    return lambda logits, targets: functional.cross_entropy(
+        logits.float(), targets, reduction="none", label_smoothing=label_smoothing
+    )
+
+
+def focal(gamma: float = 2.0) -> Loss:
+    """Cross-entropy times (1 - probability of the target) to the power `gamma`: what is learnt well counts less.
+
+    Logits (rows, classes), targets (rows,); gives (rows,). Lin et al. 2017 (Focal Loss), section 3.2.
+    """
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        logs = torch.log_softmax(logits.float(), dim=-1).gather(1, targets[:, None]).squeeze(1)
+        return -((1.0 - logs.exp()) ** gamma) * logs
+
+    return loss
+
+
+LOSSES: dict[str, Callable[..., Loss]] = {"cross-entropy": cross_entropy, "focal": focal}

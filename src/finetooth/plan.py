@@ -7,18 +7,30 @@ each choice comes with its reason.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from finetooth.errors import PlanError, nearest
 from finetooth.schedules import SCHEDULES
 
 Auto = Literal["auto"]
+# The losses' names and options stand here a second time, since losses.py imports torch; a test holds the two together.
+LOSSES: dict[str, tuple[str, ...]] = {"cross-entropy": (), "focal": ("gamma",)}
 PRESETS = {"80-10-10": (0.8, 0.1, 0.1), "70-15-15": (0.7, 0.15, 0.15), "60-20-20": (0.6, 0.2, 0.2)}
 
 # Hugging Face's names for the same thing; the retired ones are accepted with a warning.
@@ -34,15 +46,6 @@ RETIRED = {"evaluation_strategy": "eval_every", "warmup_ratio": "warmup_steps"}
 
 # Keys of the outside contract that are still to be built, each with the value that asks for nothing.
 LATER: dict[str, Any] = {
-    "max_steps": None,
-    "max_seconds": None,
-    "batch_tokens": None,
-    "unfreeze_every": None,
-    "rate": None,
-    "label_smoothing": 0.0,
-    "loss": "auto",
-    "class_weights": None,
-    "oversample": False,
     "augment": [],
     "average": None,
     "retain": None,
@@ -77,10 +80,32 @@ Whole = Annotated[int, BeforeValidator(_no_switch)]
 Share = Annotated[Number, Field(ge=0.0, lt=1.0)]
 
 
+def _plain(part: Any) -> Any:
+    """A part as YAML has it; a function is told by the name it was defined under."""
+    if isinstance(part, Use):
+        return {"use": part.use}
+    return {"use": f"{part.__module__}:{part.__qualname__}"} if callable(part) else part
+
+
 class Section(BaseModel):
     """A part of the plan; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+
+
+class Use(Section):
+    """A function of one's own, `module:name`; run only where the command line allows the module."""
+
+    use: Annotated[str, Field(pattern=r"^[\w.]+:[\w.<>]+$")]
+
+
+# A member of a family by its name, by name and options, a function of one's own by module:name or, in Python, itself.
+Part = Annotated[
+    str | dict[str, Any] | Use | Callable[..., Any],
+    BeforeValidator(lambda part: Use(**part) if isinstance(part, dict) and "use" in part else part),
+    PlainSerializer(_plain),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
 
 
 class Data(Section):
@@ -147,10 +172,16 @@ class Plan(Section):
     """The parts."""
     seed: Whole = 0
     """Of training: the new head, the order, the dropout. It never moves the split."""
-    epochs: Annotated[Number, Field(gt=0)] | Auto = "auto"
+    epochs: Annotated[Number, Field(gt=0)] | Auto | None = "auto"
     """Passes over the training rows; 1.5 is allowed."""
-    batch_size: Annotated[Whole, Field(ge=1)] | Auto = "auto"
+    max_steps: Annotated[Whole, Field(ge=1)] | None = None
+    """Updates, instead of epochs."""
+    max_seconds: Annotated[Number, Field(gt=0)] | None = None
+    """Seconds of training after which the run ends, the schedule with it; such a run cannot be repeated bit for bit."""
+    batch_size: Annotated[Whole, Field(ge=1)] | Auto | None = "auto"
     """Rows that go through the network at once."""
+    batch_tokens: Annotated[Whole, Field(ge=1)] | None = None
+    """Instead of batch_size: tokens that go through the network at once, padding included."""
     gradient_accumulation_steps: Annotated[Whole, Field(ge=1)] = 1
     """Batches per update: the same gradient as one batch so many times as large, in less memory."""
     max_length: Annotated[Whole, Field(ge=4)] | Auto = "auto"
@@ -159,20 +190,33 @@ class Plan(Section):
     """Gradients with a larger norm are scaled down to it, so that one odd batch cannot throw the weights."""
     learning_rate: Annotated[Number, Field(gt=0)] | Auto = "auto"
     """Of the pre-trained layers, at its highest."""
-    head_learning_rate: Annotated[Number, Field(gt=0)] | Auto = "auto"
+    head_learning_rate: Annotated[Number, Field(gt=0)] | Auto | None = "auto"
     """Of the head (whatever runs after the last block), which is new and has further to go."""
     layer_decay: Annotated[Number, Field(gt=0, le=1)] = 1.0
     """Each block learns this many times as fast as the one above it; 0.9 spares what the lowest blocks know."""
     freeze: Annotated[Whole, Field(ge=0)] | Literal["auto", "embeddings", "all"] = "auto"
     """So many of the lowest blocks, with the embeddings, stay as they are; `all` trains the head only."""
+    unfreeze_every: Annotated[Number, Field(gt=0)] | None = None
+    """Gradual unfreezing: one layer more, from the top, each so many epochs (0.5 is allowed), with a short warm-up."""
+    rate: Part | None = None
+    """In Python a function of one's own, (depth, epoch) -> multiplier; replaces the four keys above."""
     warmup_steps: Annotated[Number, Field(ge=0)] = 0.1
     """Steps over which the learning rate rises; below 1, a share of the run."""
-    schedule: str = "linear"
-    """How the learning rate goes on after the warm-up: linear (down to 0) or constant."""
+    schedule: Part = "linear"
+    """After the warm-up: constant, linear, cosine, cosine_with_restarts, polynomial, inverse_sqrt, one_cycle, a mapping
+    with options ({name: polynomial, power: 3}), or in Python a function from progress to multiplier."""
     weight_decay: Annotated[Number, Field(ge=0)] = 0.01
     """AdamW's, on matrices only: norms and biases do not decay, nor does what is frozen."""
     dropout: Share | None = None
     """Replaces every dropout share of the model; null leaves them as the model has them."""
+    label_smoothing: Share = 0.0
+    """This share of each target goes to all classes alike: against overconfidence, and for noisy labels."""
+    loss: Part = "auto"
+    """cross-entropy, focal ({name: focal, gamma: 2}: easy rows count less); in Python (logits, targets) -> (rows,)."""
+    class_weights: Literal["auto"] | dict[str, Annotated[Number, Field(ge=0)]] | None = None
+    """How much a row of each class counts in the loss; `auto`: as much more as the class is rarer."""
+    oversample: bool | Share = False
+    """true: rows of every class equally often in an epoch of unchanged length; 0.5 goes half the way there."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the matrix products; weights and updates are fp32 either way."""
     eval_every: Annotated[Number, Field(gt=0)] = 1.0
@@ -188,13 +232,41 @@ class Plan(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"the schedule '{self.schedule}' is not known; {nearest(self.schedule, SCHEDULES)}")
-        if self.freeze == "all" and self.layer_decay != 1.0:
-            raise ValueError("freeze: all leaves only the head to learn, so layer_decay has nothing to act on")
-        if self.freeze == "all" and self.learning_rate not in ("auto", self.head_learning_rate):
-            raise ValueError("freeze: all leaves only the head to learn; set head_learning_rate, not learning_rate")
+        _known("schedule", self.schedule, {name: tuple(signature(f).parameters) for name, f in SCHEDULES.items()})
+        _known("loss", self.loss, {"auto": (), **LOSSES})
+        if isinstance(self.rate, str | dict):
+            raise ValueError("rate: expected a function in Python, or {use: module:name}")
+        for key, other in (("epochs", "max_steps"), ("batch_size", "batch_tokens"), ("head_learning_rate", "rate")):
+            if getattr(self, key) is None and getattr(self, other) is None:
+                raise ValueError(f"{key}: found None, expected a number or auto (null goes with {other} alone)")
+        for one, other, why in self._contradictions():
+            raise ValueError(f"{one} and {other} contradict each other: {why}")
         return self
+
+    def _contradictions(self) -> Iterator[tuple[str, str, str]]:
+        """Pairs of keys that cannot both be meant, and why."""
+        if self.freeze == "all":
+            if self.layer_decay != 1.0:
+                yield "freeze: all", "layer_decay", "only the head learns, so there is nothing to decay"
+            if self.unfreeze_every is not None:
+                yield "freeze: all", "unfreeze_every", "what is frozen for good is not thawed"
+            if self.learning_rate not in ("auto", self.head_learning_rate):
+                yield "freeze: all", "learning_rate", "only the head learns; set head_learning_rate"
+        if self.rate is not None:
+            unset = {"head_learning_rate": ("auto", None), "layer_decay": (1.0,), "unfreeze_every": (None,)}
+            for key, defaults in unset.items():
+                if getattr(self, key) not in defaults:
+                    yield "rate", key, "rate replaces it"
+            if self.freeze not in ("auto", 0):
+                yield "rate", "freeze", "rate replaces it"
+        if self.max_steps is not None and self.epochs not in ("auto", None):
+            yield "max_steps", "epochs", "each says when the run ends"
+        if self.batch_tokens is not None and self.batch_size not in ("auto", None):
+            yield "batch_tokens", "batch_size", "each says how large a batch is"
+        if self.label_smoothing and self.loss not in ("auto", "cross-entropy"):
+            yield "label_smoothing", "loss", "it is the cross-entropy's targets that are smoothed"
+        if self.class_weights is not None and self.oversample:
+            yield "class_weights", "oversample", "rare classes would be favoured twice"
 
     def __init__(self, **values: Any) -> None:
         """Any of the keys below. Raises PlanError naming the key, what was found, and the nearest known one."""
@@ -233,6 +305,31 @@ class Plan(Section):
     def values(self) -> dict[str, Any]:
         """As plain values, ready for YAML or JSON."""
         return self.model_dump(mode="json")
+
+
+def _known(key: str, part: Any, family: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a part whose name or options the family does not have; functions of one's own pass."""
+    if not isinstance(part, str | dict):
+        return
+    name = part if isinstance(part, str) else str(part.get("name"))
+    options = set() if isinstance(part, str) else part.keys() - {"name"}
+    if name not in family:
+        raise ValueError(f"{key}: '{name}' is not known; {nearest(name, family)}")
+    for option in sorted(options - set(family[name])):
+        raise ValueError(f"{key}: {name} has no option '{option}'; {nearest(option, family[name])}")
+
+
+def made(part: Any, family: Mapping[str, Callable[..., Any]]) -> Any:
+    """The member of a family that a checked part of the plan names, or the function that it is."""
+    if isinstance(part, Use):
+        raise PlanError(f"{part.use} is code of yours; add --allow-code {part.use.partition(':')[0]} to have it run.")
+    if callable(part):
+        return part
+    name, options = (part, {}) if isinstance(part, str) else (part["name"], {k: part[k] for k in part if k != "name"})
+    try:
+        return family[name](**options)
+    except (TypeError, ValueError) as error:
+        raise PlanError(f"{name}: {error}") from None
 
 
 def _set(values: dict[str, Any], setting: str) -> None:
@@ -341,19 +438,28 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
     decide("task", "text-classification", "a text column and a label column")
     small = facts.parameters < 50e6
     size = f"{facts.parameters / 1e6:.0f} M parameters"
+    if plan.rate is not None:
+        decide("head_learning_rate", None, "rate replaces it")
     decide("head_learning_rate", 1e-3, "the head is new and starts from nothing")
     if plan.freeze == "all":
         decide("learning_rate", chosen.get("head_learning_rate", plan.head_learning_rate), "only the head learns")
     decide("learning_rate", 1e-4 if small else 5e-5, f"{'a small' if small else 'a large'} model, {size}")
     epochs = 2 if facts.rows >= 5000 else 3 if facts.rows >= 2000 else 5 if facts.rows >= 500 else 10
+    if plan.max_steps is not None:
+        decide("epochs", None, "max_steps says when the run ends")
+    elif plan.max_seconds is not None:
+        decide("epochs", 100.0, "max_seconds says when the run ends")
     decide("epochs", float(epochs), f"{facts.rows:,} rows to train on; fewer rows take more passes")
+    if plan.batch_tokens is not None:
+        decide("batch_size", None, "batch_tokens says how large a batch is")
     decide("batch_size", 32, "large enough to keep the processor busy, small enough for many updates")
     decide(
         "max_length",
         facts.limit,
         f"the model's limit is {facts.limit} tokens; shorter rows are not padded to it",
     )
-    decide("freeze", 0, "every layer learns")
+    decide("freeze", 0, "every layer learns" if plan.unfreeze_every is None else "every layer learns in the end")
+    decide("loss", "cross-entropy", "one of several classes")
     fast = "fast at bf16" if facts.fast_bf16 else "not faster at bf16"
     decide("precision", "bf16" if facts.fast_bf16 else "fp32", f"this machine ({facts.machine}) is {fast}")
     uneven = facts.largest_class >= 3 * facts.smallest_class

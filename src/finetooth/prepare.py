@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import ceil
+from math import ceil, inf
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from finetooth import machine, rates, schedules, splits
@@ -16,13 +18,16 @@ from finetooth.batches import Batches
 from finetooth.errors import PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.loop import Recipe, State, optimizer
+from finetooth.losses import LOSSES
 from finetooth.metrics import Metric
-from finetooth.plan import Data, Facts, Plan, resolve
+from finetooth.plan import Data, Facts, Plan, made, resolve
 from finetooth.predict import predict
 from finetooth.rates import Rate
 from finetooth.seeds import numbers, row_keys
 from finetooth.table import Predictions, Split, Table
 from finetooth.tasks import TASKS, Encoded, Task
+
+THAW_WARMUP = 0.1  # epochs over which a layer that was just thawed comes up to its rate
 
 
 @dataclass(frozen=True)
@@ -47,26 +52,44 @@ class Job:
     @cached_property
     def batches(self) -> Batches:
         """The training rows, as the loop eats them."""
+        plan = self.plan
         return Batches(
             self.training,
             self.task,
             pad=self.backbone.tokenizer.pad_token_id,
-            batch_size=int(self.plan.batch_size),
-            accumulation=self.plan.gradient_accumulation_steps,
-            seed=self.plan.seed,
+            batch_size=None if plan.batch_size is None else int(plan.batch_size),
+            batch_tokens=plan.batch_tokens,
+            accumulation=plan.gradient_accumulation_steps,
+            seed=plan.seed,
+            weights=class_weights(plan, self.names, self.training.targets)[self.training.targets],
+            oversample=float(plan.oversample),
         )
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training rows, also where the plan counts in steps."""
+        return float(self.plan.epochs or self.recipe.steps / self.batches.steps(0))
 
     @cached_property
     def recipe(self) -> Recipe:
         """The plan's names become the functions that the loop takes."""
-        plan = self.plan
-        steps = ceil(float(plan.epochs) * self.batches.steps_per_epoch)
+        plan, batches = self.plan, self.batches
+        if plan.max_steps is not None:
+            steps = plan.max_steps
+        else:
+            whole, part = divmod(float(plan.epochs or 0), 1.0)
+            steps = sum(batches.steps(epoch) for epoch in range(int(whole))) + ceil(part * batches.steps(int(whole)))
         warmup = plan.warmup_steps if plan.warmup_steps < 1 else min(plan.warmup_steps / steps, 1.0)
+        loss = {**plan.loss} if isinstance(plan.loss, dict) else plan.loss
+        if plan.label_smoothing:
+            loss = {"name": "cross-entropy", "label_smoothing": plan.label_smoothing}
         return Recipe(
             steps=steps,
+            max_seconds=inf if plan.max_seconds is None else plan.max_seconds,
+            loss=made(loss, LOSSES),
             learning_rate=float(plan.learning_rate),
             rate=rate_of(plan, self.backbone.layers),
-            schedule=schedules.warmup(warmup, schedules.SCHEDULES[plan.schedule]()),
+            schedule=schedules.warmup(warmup, made(plan.schedule, schedules.SCHEDULES)),
             max_grad_norm=plan.max_grad_norm,
             eval_every=plan.eval_every,
             seed=plan.seed,
@@ -124,7 +147,10 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
 
 
 def rate_of(plan: Plan, layers: Layers) -> Rate:
-    """The rate function that the keys freeze, layer_decay and head_learning_rate of a resolved plan describe."""
+    """The rate function that a resolved plan describes."""
+    if plan.rate is not None:
+        rate: Rate = made(plan.rate, {})
+        return rate
     if plan.freeze == "all":
         cut = 1
     elif plan.freeze == "embeddings":
@@ -135,8 +161,32 @@ def rate_of(plan: Plan, layers: Layers) -> Rate:
             raise PlanError(f"freeze: found {plan.freeze}, but the model has {blocks} blocks; 'all' freezes every one.")
         # The lowest blocks, and with them the embeddings on which they stand.
         cut = layers.deepest - int(plan.freeze) if int(plan.freeze) else layers.deepest + 1
-    head = float(plan.head_learning_rate) / float(plan.learning_rate)
-    return rates.times(rates.head(head), rates.decay(plan.layer_decay), rates.below(cut))
+    head = float(plan.head_learning_rate or 0) / float(plan.learning_rate)
+    every = plan.unfreeze_every
+    return rates.times(
+        rates.head(head),
+        rates.decay(plan.layer_decay),
+        rates.below(cut),
+        rates.constant() if every is None else rates.thaw(every, warmup=min(THAW_WARMUP, every / 2)),
+    )
+
+
+def class_weights(plan: Plan, names: list[str], targets: NDArray[np.int64]) -> NDArray[np.float32]:
+    """How much a row of each class counts, in the order of `names`; `auto` is rows / (classes * rows of the class).
+
+    King and Zeng 2001 (Logistic Regression in Rare Events Data), section 4.2, as scikit-learn's "balanced".
+    """
+    weights = np.ones(len(names), dtype=np.float32)
+    if plan.class_weights == "auto":
+        counts = np.bincount(targets, minlength=len(names))
+        return np.where(counts > 0, len(targets) / (len(names) * np.maximum(counts, 1)), 1.0).astype(np.float32)
+    for name, weight in (plan.class_weights or {}).items():
+        if name not in names:
+            raise PlanError(f"class_weights: there is no class '{name}'; {nearest(name, names)}")
+        weights[names.index(name)] = weight
+    if not weights[targets].any():
+        raise PlanError("class_weights: every class that occurs weighs nothing.")
+    return weights
 
 
 def decisions(job: Job) -> Iterator[str]:

@@ -36,6 +36,23 @@ def below(depth_of_cut: int) -> Rate:
     return lambda depth, epoch: 0.0 if depth >= depth_of_cut else 1.0
 
 
+def thaw(every: float, *, warmup: float = 0.0) -> Rate:
+    """Gradual unfreezing from the top: the head learns at once, depth d from epoch d * `every` on.
+
+    Over the `warmup` epochs after it opens, a layer's rate rises in a straight line from a hundredth to the whole.
+    Howard and Ruder 2018 (ULMFiT), section 3.3.
+    """
+
+    def rate(depth: int, epoch: float) -> float:
+        # A moment that is meant to be 0.3 can come as 0.30000000000000004 or as 0.29999999999999999.
+        since = epoch - depth * every + 1e-9
+        if since < 0.0:
+            return 0.0
+        return 1.0 if depth == 0 or since >= warmup else 0.01 + 0.99 * since / warmup
+
+    return rate
+
+
 def times(*rates: Rate) -> Rate:
     """All of them at once."""
     return lambda depth, epoch: prod(rate(depth, epoch) for rate in rates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import sys
@@ -10,14 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from math import floor
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from finetooth import checkpoint, machine, stops
 from finetooth.errors import Interrupted, RunError
-from finetooth.history import Progress, Silent
+from finetooth.history import Epoch, Progress, Silent, Step, passed
 from finetooth.loop import State, fit
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
@@ -54,7 +55,7 @@ def train(
     state = job.state()
     if going_on:
         _refuse_changes(run, table, job)
-        _restore(run, state, progress)
+        _restore(run, state, job, progress)
     else:
         _write_start(run, table, job)
     for sentence in decisions(job):
@@ -69,7 +70,7 @@ def train(
             progress.step(step)
             if step.ended:
                 run.write_epochs(state.history)
-            if received or _save_due(state, job):
+            if received or _save_due(step, state, job):
                 _save(run, state, job)
             if received:
                 raise Interrupted(received[0], state.step, str(run.path))
@@ -99,24 +100,29 @@ def train(
     return run
 
 
-def _best(state: State, job: Job) -> Any:
+def _best(state: State, job: Job) -> Epoch:
     return state.history[stops.best(job.goal, state.history)]
 
 
-def _save_due(state: State, job: Job) -> bool:
+def _save_due(step: Step, state: State, job: Job) -> bool:
     """At each multiple of save_every, and whenever the evaluation that just ended is the best so far."""
-    per_epoch, every = job.batches.steps_per_epoch, job.plan.save_every
-    passed = floor(state.step / per_epoch / every + 1e-9) > floor((state.step - 1) / per_epoch / every + 1e-9)
-    return passed or (bool(state.history) and _best(state, job).step == state.step)
+    best = step.ended is not None and _best(state, job).step == step.step
+    return best or passed(step.since, step.epoch, job.plan.save_every)
 
 
 def _save(run: Run, state: State, job: Job) -> None:
-    checkpoint.save(state, run.checkpoints)
+    checkpoint.save(state, run.checkpoints, _identity(job))
     checkpoint.keep(run.checkpoints, {state.step, *([_best(state, job).step] if state.history else [])})
 
 
-def _restore(run: Run, state: State, progress: Progress) -> None:
-    path, passed = checkpoint.newest(run.checkpoints)
+def _identity(job: Job) -> str:
+    """What a checkpoint has to have been made for: these rows, this plan, this model."""
+    kept = [job.training.ids, job.plan.values(), job.backbone.weights_digest, job.backbone.tokenizer_digest]
+    return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def _restore(run: Run, state: State, job: Job, progress: Progress) -> None:
+    path, passed = checkpoint.newest(run.checkpoints, _identity(job))
     for sentence in passed:
         progress.say(sentence)
     if path is None:

@@ -30,7 +30,7 @@ def evaluate(
     table = None
     if data is not None:
         table = read(data, input=input or ",".join(columns.input), label=label or columns.label, id=columns.id)
-    metrics = shared.allowed_metrics(opened.plan, allow_code) if allow_code else []
+    metrics = shared.own_code(opened.plan, allow_code)[1] if allow_code else []
     with shared.Talk(json=json, quiet=quiet) as talk:
         from finetooth import evaluate as judge
         from finetooth.evaluate import evaluate_rows, holds_seal

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -98,6 +99,14 @@ class Talk:
         if step.step == step.steps:
             self._bars.stop()
 
+    def foretell(self, foretold: Mapping[str, Any]) -> None:
+        """What a dry run found."""
+        self.say(
+            f"the run: {foretold['steps']:,} steps, about {foretold['seconds']['prepare']:.0f} s to prepare and "
+            f"{foretold['seconds']['train']:.0f} s to train; about {foretold['peak_memory_bytes'] / 1e9:.1f} GB of memory, "
+            f"{foretold['disk_bytes'] / 1e9:.2f} GB of disk ({foretold['disk_free_bytes'] / 1e9:.0f} GB are free)"
+        )
+
     def result(self, content: Mapping[str, Any]) -> None:
         """The answer for programs."""
         if self.json:
@@ -105,29 +114,35 @@ class Talk:
             sys.stdout.flush()
 
 
-def allowed_metrics(plan: Plan, allowed: Iterable[str]) -> list[Metric]:
-    """The user's own metric, when the plan names one as module:name and the module is allowed."""
+def own_code(plan: Plan, allowed: Iterable[str]) -> tuple[Plan, list[Metric]]:
+    """The plan with the functions that it names as module:name, and its metric, where the module is allowed.
+
+    Raises PlanError, naming the flag, where it is not, and for a metric that does not know its direction.
+    """
     from finetooth.errors import PlanError
     from finetooth.metrics import Metric
+    from finetooth.plan import Use
 
-    module, colon, name = plan.metric_for_best_model.partition(":")
-    if not colon:
-        return []
-    if module not in allowed:
-        raise PlanError(
-            f"metric_for_best_model: {module}:{name} is code of yours; add --allow-code {module} to have it run."
-        )
-    from importlib import import_module
+    def found(key: str, use: str) -> Any:
+        module, _, name = use.partition(":")
+        if module not in allowed:
+            raise PlanError(f"{key}: {use} is code of yours; add --allow-code {module} to have it run.")
+        try:
+            return getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise PlanError(f"{key}: {use} cannot be had: {error}") from error
 
     sys.path.insert(0, "")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise PlanError(f"metric_for_best_model: {module}:{name} cannot be had: {error}") from error
-    if not isinstance(found, Metric):
+    own = {key: value for key in ("rate", "schedule", "loss") if isinstance(value := getattr(plan, key), Use)}
+    plan = plan.model_copy(update={key: found(key, value.use) for key, value in own.items()})
+    goal = plan.metric_for_best_model
+    if ":" not in goal:
+        return plan, []
+    metric = found("metric_for_best_model", goal)
+    if not isinstance(metric, Metric):
         raise PlanError(
-            f"metric_for_best_model: {module}:{name} is a {type(found).__name__}, expected a finetooth.Metric, which "
-            f'knows its direction: Metric("{name}", "higher", of=...).'
+            f"metric_for_best_model: {goal} is a {type(metric).__name__}, expected a finetooth.Metric, which knows its "
+            f'direction: Metric("{goal.partition(":")[2]}", "higher", of=...).'
         )
     # Under the name that the plan knows it by.
-    return [Metric(plan.metric_for_best_model, found.better, found.of)]
+    return plan, [Metric(goal, metric.better, metric.of)]

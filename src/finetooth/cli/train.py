@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ def train(
         int | None, typer.Option("--rows", min=2, help="Start small: train on at most so many rows.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Two steps, then what the run will take.")] = False,
     input: shared.Input = None,
     label: shared.Label = None,
     group: shared.Group = None,
@@ -33,22 +34,20 @@ def train(
     from finetooth.readers import read
 
     chosen = Plan.read(plan, set or ())
-    metrics = shared.allowed_metrics(chosen, allow_code or ())
+    chosen, metrics = shared.own_code(chosen, allow_code or ())
     table = read(data, **chosen.data.columns(input=input, label=label, group=group, id=id))
     with shared.Talk(json=json, quiet=quiet) as talk:
         talk.say(f"{len(table):,} rows read from {data}")
-        from finetooth.train import train as tune
+        from finetooth import rehearse
+        from finetooth import train as tune
 
-        run = tune(
-            table,
-            chosen,
-            model=model,
-            out=out,
-            rows=rows,
-            resume=resume,
-            metrics=metrics,
-            progress=talk,
-        )
+        options: dict[str, Any] = {"model": model, "out": out, "rows": rows, "metrics": metrics, "progress": talk}
+        if dry_run:
+            foretold = rehearse(table, chosen, **options)
+            talk.foretell(foretold)
+            talk.result(foretold)
+            return
+        run = tune(table, chosen, resume=resume, **options)
         from finetooth.report import show
 
         report = run.json("report.json")

@@ -34,6 +34,17 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, rows: NDArray[np.int64]) -> Encoded:
+        """Some of the rows, in this order."""
+        return Encoded(
+            ids=[self.ids[row] for row in rows],
+            tokens=np.concatenate([self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows]),
+            offsets=np.concatenate([[0], np.cumsum(self.lengths[rows])]),
+            targets=self.targets[rows],
+            cut=self.cut,
+            longest=self.longest,
+        )
+
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens per row."""
@@ -66,9 +77,6 @@ class Task(Protocol):
 
     def logits(self, net: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
         """What the network says, (rows, classes)."""
-
-    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """One loss per row."""
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """(rows, classes), in fp32."""

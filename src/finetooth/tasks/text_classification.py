@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from finetooth.backbones import Backbone, load_classifier
 from finetooth.errors import DataError
-from finetooth.losses import cross_entropy
 from finetooth.metrics import CLASSIFICATION, Metric
 from finetooth.table import Table
 from finetooth.tasks.base import Encoded, padded
@@ -89,10 +88,6 @@ class TextClassification:
         """(rows, classes)."""
         logits: Tensor = net(**inputs).logits
         return logits
-
-    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy per row."""
-        return cross_entropy(logits, targets)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax, in fp32."""
