@@ -161,7 +161,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_names_the_rows(jo
     with pytest.raises(NonFiniteLoss) as stopped:
         for _ in fit(state, job.batches, replace(job.recipe, loss=poison), job.scores):
             before = weights(state)
-    assert stopped.value.rows == [poisoned] and stopped.value.step == at
+    assert stopped.value.rows == [poisoned] and stopped.value.step == at + 1
     assert all(torch.equal(a, b) for a, b in zip(before.values(), weights(state).values(), strict=True))
 
 

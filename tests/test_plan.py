@@ -145,7 +145,7 @@ def test_a_contradiction_is_refused_in_words(values: dict[str, Any], says: str) 
         ({"lr_scheduler_type": "constant"}, {"schedule": "constant"}),
         ({"bf16": True}, {"precision": "bf16"}),
         ({"fp32": True}, {"precision": "fp32"}),
-        ({"bf16": False, "fp16": False}, {}),
+        ({"bf16": False, "fp16": False}, {"precision": "fp32"}),
         ({"eval_strategy": "epoch", "save_strategy": "epoch"}, {}),
         ({"label_smoothing_factor": 0.1}, {"label_smoothing": 0.1}),
         ({"split": "70-15-15"}, {"split": {**DEFAULT["split"], "train": 0.7, "validation": 0.15, "test": 0.15}}),

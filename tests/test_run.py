@@ -82,7 +82,15 @@ def test_predictions_come_back_exactly(run: Run, rows: int) -> None:
 
 
 def test_split_columns_and_epochs_come_back_as_they_were(run: Run) -> None:
-    split = Split(("a", "b"), ("c",), (), how="at random, seed 0", digest="0" * 64, notes=("a note",))
+    split = Split(
+        ("a", "b"),
+        ("c",),
+        (),
+        how="at random, seed 0",
+        digest="0" * 64,
+        contents={"train": ("x", "y"), "validation": (), "test": ()},
+        notes=("a note",),
+    )
     columns = Columns(("text", "title"), "label", None, "key")
     epochs = [
         Epoch(3 * i, i / 2, 0.1 * i, {"loss": 1 / 3, "macro_f1": float(i)}, 1e-5, 2.5, (1.0, 0.5, 0.0), 0.1, 99.0)

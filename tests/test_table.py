@@ -122,7 +122,11 @@ def test_a_table_without_labels_has_ids_all_the_same(tmp_path: Path) -> None:
 
 
 def test_a_split_counts_its_rows() -> None:
-    assert Split(("a", "b"), ("c",), (), how="", digest="").counts() == {"train": 2, "validation": 1, "test": 0}
+    assert Split(("a", "b"), ("c",), (), how="", digest="", contents={}).counts() == {
+        "train": 2,
+        "validation": 1,
+        "test": 0,
+    }
 
 
 def test_the_likeliest_class_is_decided_for() -> None:

@@ -15,7 +15,8 @@ import transformers as tf
 
 import finetooth as ft
 from finetooth.errors import DataError, Interrupted, PlanError, RunError
-from finetooth.history import Silent, Step
+from finetooth.history import Step
+from finetooth.progress import Silent
 from tests import tiny
 
 PLAN = {"epochs": 3, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-3}

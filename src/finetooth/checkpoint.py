@@ -9,7 +9,6 @@ is not in it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -21,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from finetooth.durable import sync, sync_all
 from finetooth.errors import RunError
 from finetooth.history import Epoch, Sums
 from finetooth.loop import State
@@ -45,12 +45,12 @@ def save(state: State, folder: Path, job: str = "") -> Path:
     (making / "state.json").write_text(json.dumps(rest, indent=1))
     files = {f.name: {"bytes": f.stat().st_size, "sha256": _digest(f)} for f in sorted(making.iterdir())}
     (making / MANIFEST).write_text(json.dumps(files, indent=1))
-    for path in [*making.iterdir(), making]:
-        _sync(path)
+    sync_all(making)
     if target.exists():
         shutil.rmtree(target)
     making.rename(target)
-    _sync(folder)
+    sync(folder)
+    sync(folder.parent)
     return target
 
 
@@ -65,9 +65,14 @@ def load(path: Path, state: State) -> None:
     put(state.net, weights)
     rest = json.loads((path / "state.json").read_text())
     state.step, state.seconds = rest["step"], rest["seconds"]
-    state.history = [Epoch.of(line) for line in rest["history"]]
+    state.history = history_of(path)
     state.sums = Sums(**rest["sums"])
     _restore_moments(state, load_file(path / "optimizer.safetensors"))
+
+
+def history_of(path: Path) -> list[Epoch]:
+    """The evaluations before this checkpoint, which has to be whole."""
+    return [Epoch.of(line) for line in json.loads((path / "state.json").read_text())["history"]]
 
 
 def damage(path: Path) -> str | None:
@@ -108,7 +113,7 @@ def weights_at(folder: Path, step: int) -> dict[str, Tensor]:
     """The weights of the checkpoint of one step. Raises RunError when it is missing or damaged."""
     path = folder / f"{step:08d}"
     if fault := damage(path):
-        raise RunError(f"{path}: {fault}")
+        raise RunError(f"{path}: {fault}. Give the command again with --resume: it starts over where it must.")
     weights: dict[str, Tensor] = load_file(path / "net.safetensors")
     return weights
 
@@ -159,11 +164,3 @@ def _restore_moments(state: State, moments: dict[str, Tensor]) -> None:
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -16,7 +16,7 @@ from finetooth.metrics import Metric
 from finetooth.packaged import cache
 from finetooth.predict import predict
 from finetooth.readers import read
-from finetooth.report import detail, opened, with_intervals, write_report
+from finetooth.report import detail, opened, up_to_date, with_intervals, write_report
 from finetooth.run import Run
 from finetooth.table import Predictions, Split, Table
 from finetooth.tasks import TASKS
@@ -39,40 +39,39 @@ def evaluate(run: Run | str | Path, table: Table | None = None, *, metrics: Sequ
             f"{table.source}: these are not the {len(split.test):,} test rows that were sealed when the run began; "
             f"some were changed or are missing. Score other rows with `finetooth evaluate RUN DATA`."
         )
-    clock = perf_counter()
+    clock, known = perf_counter(), _metrics(run, metrics)
+    tuned = load_tuned(run.model)  # before the seal is opened: a model that does not load has seen nothing
     _enter(run, f"evaluate {run.path.resolve().name}")
-    run.write_predictions("test", answers(run, table, split.test))
+    run.write_predictions("test", _answers(run, tuned, table, split.test, "fp32"))
+    report = opened(run.json("report.json"), run, table, known)
     kept = run.json("machine.json")
     kept["seconds"]["evaluate"] += perf_counter() - clock
     run.write("machine.json", {**kept, "peak_memory_bytes": max(kept["peak_memory_bytes"], machine.peak_memory())})
-    report = opened(run.json("report.json"), run, table, _metrics(run, metrics))
-    write_report(run, report)
-    return report
+    return _written(run, report)
 
 
 def evaluate_rows(run: Run | str | Path, table: Table, *, metrics: Sequence[Metric] = ()) -> dict[str, Any]:
-    """Score the tuned model on other labelled rows, in fp32, with intervals; the run's report stays as it is.
+    """Score the tuned model on other labelled rows, in fp32, with intervals; the run's own scores stay as they are.
 
-    Says how many of the rows the model was trained on or chosen by; sealed rows among them count as an opening.
+    Says how many of the rows have the inputs of rows that the run was trained on, chosen by, or keeps sealed; sealed
+    ones among them count as an opening.
     """
     run = _ended(run)
     known = set(run.json("data.json")["names"])
-    strange = sorted({str(label) for label in table.labels if label not in known})
+    strange = [i for i, label in enumerate(table.labels) if label not in known]
     if strange:
         raise DataError(
-            f"{table.source}: the label {', '.join(repr(s) for s in strange[:3])} is not one that the model knows "
-            f"({', '.join(sorted(known)[:8])})."
+            f"{table.place(strange[0])}: the label {table.labels[strange[0]]!r} is not one that the model knows "
+            f"({', '.join(sorted(known)[:8])}); {len(strange):,} rows are like it."
         )
-    ids, split = set(table.ids), run.split
-    seen = {part: len(ids.intersection(getattr(split, part))) for part in ("train", "validation", "test")}
-    if seen["test"]:
-        _enter(run, f"evaluate {Path(table.source).name}, {seen['test']} of the sealed rows in it")
+    seen = {part: sum(c in digests for c in table.contents) for part, digests in _contents(run).items()}
     p = answers(run, table, table.ids)
     return {
         "run": str(run.path),
         "data": table.source,
         "rows": len(table),
         "rows_of_the_run": seen,
+        "openings": run.json("report.json")["seal"]["openings"],
         "scores": with_intervals(p, _metrics(run, metrics)),
         "detail": detail(p, table),
     }
@@ -81,13 +80,37 @@ def evaluate_rows(run: Run | str | Path, table: Table, *, metrics: Sequence[Metr
 def answers(
     run: Run | str | Path, table: Table, ids: Sequence[str], *, precision: Literal["fp32", "bf16"] = "fp32"
 ) -> Predictions:
-    """What the tuned model says of these rows of the table."""
-    run, device = _ended(run), machine.device()
-    names, plan = run.json("data.json")["names"], run.plan
-    task = TASKS[plan.task]
-    net, tokenizer = load_tuned(run.model)
+    """What the tuned model says of these rows of the table.
+
+    Sealed rows among them count as an opening when their labels are there to be compared with.
+    """
+    run = _ended(run)
+    tuned, sealed = load_tuned(run.model), _contents(run)["test"]
+    rows = [table.position[i] for i in ids]
+    looked_at = sum(table.contents[r] in sealed and table.labels[r] is not None for r in rows)
+    if looked_at:
+        _enter(run, f"{looked_at} of the sealed rows in {Path(table.source).name}")
+        _written(run, run.json("report.json"))
+    return _answers(run, tuned, table, ids, precision)
+
+
+def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str], precision: str) -> Predictions:
+    (net, tokenizer), plan, device = tuned, run.plan, machine.device()
+    task, names = TASKS[plan.task], run.json("data.json")["names"]
     encoded = task.encode(table, ids, names, tokenizer, int(plan.max_length))
     return predict(net.to(device), task, encoded, names, pad=tokenizer.pad_token_id, precision=precision, device=device)
+
+
+def _written(run: Run, report: dict[str, Any]) -> dict[str, Any]:
+    """The report with the present count of openings, written."""
+    report = up_to_date(report, run)
+    write_report(run, report)
+    return report
+
+
+def _contents(run: Run) -> dict[str, set[str]]:
+    """The digests of the inputs of each part."""
+    return {part: set(digests) for part, digests in run.split.contents.items()}
 
 
 def reread(run: Run) -> Table:
@@ -121,12 +144,17 @@ def _enter(run: Run, purpose: str) -> None:
     split = run.split
     with open(run.model / "model.safetensors", "rb") as weights:
         model = file_digest(weights, "sha256").hexdigest()
+    before, head = ledger.read(run.ledger), run.json("report.json")["seal"]["head"]
+    if (before[-1]["digest"] if before else None) != head:
+        raise RunError(
+            f"{run.ledger}: its last line is not the one that the report names; openings were taken away or added."
+        )
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "purpose": purpose,
         "test": split.digest,
         "model": model,
+        "opening": before[-1]["opening"] + 1 if before else 1,
     }
-    users = cache() / "ledger" / f"{split.digest}.jsonl"
-    openings = len(ledger.append(users, entry))
-    ledger.append(run.ledger, {**entry, "opening": openings})
+    users = ledger.append(cache() / "ledger" / f"{split.digest}.jsonl", entry)
+    ledger.append(run.ledger, {**entry, "opening": users["opening"]})

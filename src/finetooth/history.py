@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import floor
-from typing import Any, Protocol
+from math import floor, isfinite, nan
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,16 @@ class Epoch:
     rows_per_second: float
 
     def line(self) -> dict[str, Any]:
-        """As a flat dictionary, the scores prefixed with `eval_` as the ecosystem has it."""
+        """As a flat dictionary fit for JSON: scores prefixed with `eval_`, null for what is not a number."""
         flat = asdict(self)
         scores = flat.pop("scores")
-        return {
-            **flat,
-            "rates": list(self.rates),
-            **{f"eval_{name}": value for name, value in scores.items()},
-        }
+        line = {**flat, "rates": list(self.rates), **{f"eval_{name}": value for name, value in scores.items()}}
+        return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in line.items()}
 
     @staticmethod
     def of(line: Mapping[str, Any]) -> Epoch:
         """The Epoch that `line()` wrote."""
+        line = {k: nan if v is None else v for k, v in line.items()}
         scores = {k.removeprefix("eval_"): v for k, v in line.items() if k.startswith("eval_")}
         rest = {k: v for k, v in line.items() if not k.startswith("eval_")}
         return Epoch(**{**rest, "rates": tuple(rest["rates"]), "scores": scores})
@@ -105,23 +103,3 @@ class Sums:
             seconds=self.seconds,
             rows_per_second=self.rows / self.seconds,
         )
-
-
-class Progress(Protocol):
-    """Who is told how a run goes: the command line's bars, a notebook, nobody (Silent)."""
-
-    def say(self, text: str) -> None:
-        """Something was decided or done."""
-
-    def step(self, step: Step) -> None:
-        """A step was made."""
-
-
-class Silent:
-    """Tells nobody."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    def step(self, step: Step) -> None:
-        """Nothing."""

@@ -6,7 +6,9 @@ the head (the last line's digest) stands in the report, which holds the end as w
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -19,14 +21,39 @@ START = "0" * 64
 
 def read(path: Path) -> list[dict[str, Any]]:
     """All entries, checked. Raises RunError, naming the line, when the chain does not hold."""
-    if not path.exists():
-        return []
+    return _checked(path, path.read_bytes()) if path.exists() else []
+
+
+def append(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Add an entry, durably and alone; returns it with its `opening`, `before` and `digest`.
+
+    `opening` counts the entries, unless the entry brings a higher number of its own.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as file:
+        # Two evaluations at once would both chain to the same line.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        content = file.read()
+        entries = _checked(path, content)
+        opening = max(len(entries) + 1, entry.get("opening", 0), *(e["opening"] + 1 for e in entries[-1:]))
+        chained = {**entry, "opening": opening, "before": entries[-1]["digest"] if entries else START}
+        chained["digest"] = _digest(chained)
+        # An editor may have taken the last line end away.
+        begin = b"\n" if content and not content.endswith(b"\n") else b""
+        file.write(begin + json.dumps(chained).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return chained
+
+
+def _checked(path: Path, content: bytes) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     before = START
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(content.splitlines(), start=1):
         try:
             entry = json.loads(line.decode("utf-8"))
-            whole = entry["digest"] == _digest(entry) and entry["before"] == before
+            whole = entry["digest"] == _digest(entry) and entry["before"] == before and entry["opening"] >= 1
         except (ValueError, KeyError, TypeError, RecursionError):
             whole = False
         if not whole:
@@ -34,18 +61,6 @@ def read(path: Path) -> list[dict[str, Any]]:
         entries.append(entry)
         before = entry["digest"]
     return entries
-
-
-def append(path: Path, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Add an entry; returns all of them, the new one last with its `before` and `digest`."""
-    entries = read(path)
-    chained = {**entry, "before": entries[-1]["digest"] if entries else START}
-    chained["digest"] = _digest(chained)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = not entries or path.read_bytes().endswith(b"\n")  # an editor may have taken the last line end away
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(("" if whole else "\n") + json.dumps(chained) + "\n")
-    return [*entries, chained]
 
 
 def _digest(entry: Mapping[str, Any]) -> str:

@@ -61,7 +61,7 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
     Whatever is random is a function of (seed, step), so a state saved at any step goes on as if never stopped. Raises
     NonFiniteLoss before the update that would have spoiled the weights.
     """
-    net, layers, ended = state.net, state.layers, state.step >= recipe.steps
+    net, layers, ended = state.net, state.layers, _over(state, recipe)
     frozen: list[bool] | None = None
     clock = perf_counter()
     while not ended:
@@ -80,7 +80,7 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
                 layers.freeze(net, frozen.__getitem__)
 
             # The weighted mean loss over the rows of the step, however many micro-batches they come in.
-            weight = sum(float(batch.weights.sum()) for batch in micro_batches)
+            weight = sum(float(batch.weights.sum()) for batch in micro_batches) or 1.0
             parts = []
             for i, batch in enumerate(micro_batches):
                 with _seeded(number(recipe.seed, f"dropout {i}", state.step), recipe.device):
@@ -94,7 +94,7 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
             total, norm = float(torch.cat(parts).sum()), float(clip_grad_norm_(net.parameters(), recipe.max_grad_norm))
             if not (isfinite(total) and isfinite(norm)):
                 state.optimizer.zero_grad()
-                raise NonFiniteLoss(state.step, _suspects(batches, micro_batches, torch.cat(parts)))
+                raise NonFiniteLoss(state.step + 1, _suspects(batches, micro_batches, torch.cat(parts)))
             state.optimizer.step()
             state.optimizer.zero_grad()
             state.step += 1
@@ -104,7 +104,7 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
 
             # Look at the validation rows each time a multiple of eval_every was passed, and at the end.
             look, now = None, epoch + done / per_epoch
-            ended = state.step >= recipe.steps or state.seconds >= recipe.max_seconds
+            ended = _over(state, recipe)
             if ended or passed(before, now, recipe.eval_every):
                 look = state.sums.epoch(state.step, now, evaluate(net), learning_rate, rates)
                 state.history.append(look)
@@ -113,6 +113,10 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
             clock = perf_counter()
             if ended:
                 return
+
+
+def _over(state: State, recipe: Recipe) -> bool:
+    return state.step >= recipe.steps or state.seconds >= recipe.max_seconds
 
 
 def _suspects(batches: Batches, micro_batches: list[Batch], losses: torch.Tensor) -> list[str]:
@@ -125,7 +129,8 @@ def _suspects(batches: Batches, micro_batches: list[Batch], losses: torch.Tensor
 @contextmanager
 def _seeded(seed: int, device: str) -> Iterator[None]:
     """Draw dropout from this seed, and leave the generators of the process as they were."""
-    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
+    # manual_seed speaks to every GPU, so every GPU's generator is put back; without one, none is asked.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if device == "cuda" else []):
         torch.manual_seed(seed)
         yield
 

@@ -364,9 +364,10 @@ def _translated(values: Mapping[str, Any]) -> dict[str, Any]:
                 )
             given = 1.0
         if key in ("bf16", "fp16", "fp32"):
-            if not given:
+            if key == "fp16" and not given:
                 continue
-            name, given = "precision", key
+            other = {"bf16": "fp32", "fp32": "bf16"}.get(key, key)
+            name, given = "precision", key if given else other
         if (name, given) == ("precision", "fp16") or (name == "task" and given in LATER_TASKS):
             raise PlanError(f"{name} {given} is not in this version of finetooth.")
         if name in ("data", "split") and given is None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from math import ceil, inf
 
 import numpy as np
@@ -24,9 +25,10 @@ from finetooth.plan import Data, Facts, Plan, made, resolve
 from finetooth.predict import predict
 from finetooth.rates import Rate
 from finetooth.seeds import numbers, row_keys
-from finetooth.table import Predictions, Split, Table
+from finetooth.table import PARTS, Predictions, Split, Table
 from finetooth.tasks import TASKS, Encoded, Task
 
+FEW = 10  # training rows of a class below which nothing much can be learnt of it
 THAW_WARMUP = 0.1  # epochs over which a layer that was just thawed comes up to its rate
 
 
@@ -43,6 +45,7 @@ class Job:
     training: Encoded
     validation: Encoded
     metrics: Mapping[str, Metric]
+    limit: int | None = None  # rows of training and of validation, at most, where it started small
 
     @property
     def goal(self) -> Metric:
@@ -78,9 +81,11 @@ class Job:
             steps = plan.max_steps
         else:
             whole, part = divmod(float(plan.epochs or 0), 1.0)
-            steps = sum(batches.steps(epoch) for epoch in range(int(whole))) + ceil(part * batches.steps(int(whole)))
+            # 0.1 of 10 steps is 1 step, also when it comes as 1.0000000000000009.
+            last = ceil(part * batches.steps(int(whole)) - 1e-9)
+            steps = sum(batches.steps(epoch) for epoch in range(int(whole))) + last
         warmup = plan.warmup_steps if plan.warmup_steps < 1 else min(plan.warmup_steps / steps, 1.0)
-        loss = {**plan.loss} if isinstance(plan.loss, dict) else plan.loss
+        loss = plan.loss
         if plan.label_smoothing:
             loss = {"name": "cross-entropy", "label_smoothing": plan.label_smoothing}
         return Recipe(
@@ -102,15 +107,15 @@ class Job:
         net = self.backbone.net.to(machine.device())
         return State(net, self.backbone.layers, optimizer(net, self.backbone.layers, self.plan.weight_decay))
 
-    def look(self, net: nn.Module) -> Predictions:
-        """What the net, as it now is, says of the validation rows."""
+    def look(self, net: nn.Module, precision: str | None = None) -> Predictions:
+        """What the net, as it now is, says of the validation rows, in the plan's precision or another."""
         return predict(
             net,
             self.task,
             self.validation,
             self.names,
             pad=self.backbone.tokenizer.pad_token_id,
-            precision=self.plan.precision,
+            precision=precision or self.plan.precision,
             device=machine.device(),
         )
 
@@ -143,7 +148,9 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
         task.encode(table, ids, names, backbone.tokenizer, int(plan.max_length))
         for ids in (split.train, split.validation)
     )
-    return Job(task, names, split, plan, reasons, backbone, training, validation, known)
+    job = Job(task, names, split, plan, reasons, backbone, training, validation, known, limit=rows)
+    _ = job.recipe  # what the plan asks of this model is refused here, before anything is written
+    return job
 
 
 def rate_of(plan: Plan, layers: Layers) -> Rate:
@@ -214,19 +221,35 @@ def findings(table: Table, job: Job) -> list[Finding]:
     ]
     cut = job.training.cut + job.validation.cut
     if cut:
-        rows = f"{cut:,} rows are longer than {job.plan.max_length} tokens (the longest has {job.training.longest:,})"
+        longest = max(job.training.longest, job.validation.longest)
+        rows = f"{cut:,} rows are longer than {job.plan.max_length} tokens (the longest has {longest:,})"
         found.append(
             Finding("truncation", "warning", f"{rows} and lose their end.", "A larger max_length keeps more.", cut)
         )
-    sides = {table.contents[table.position[i]]: i for i in (*job.split.train, *job.split.validation)}
-    both = [i for i in job.split.test if table.contents[table.position[i]] in sides]
-    if both:
-        says = f"{len(both):,} test rows have the same input as a row that trains or validates; their score flatters."
-        found.append(Finding("leak", "warning", says, "Take them out of one of the parts.", len(both), both[:20]))
+    for one, other in combinations(PARTS, 2):
+        for what, cells in (("input", table.contents), ("group", table.groups)):
+            known = {cells[table.position[i]] for i in getattr(job.split, one)} - {None}
+            both = [i for i in getattr(job.split, other) if cells[table.position[i]] in known]
+            if both:
+                says = f"{len(both):,} {other} rows have the same {what} as a {one} row; scores on them flatter."
+                remedy = f"Take them out of the {one} or the {other} part."
+                found.append(Finding("leak", "warning", says, remedy, len(both), both[:20]))
     empty = [i for i in job.split.train if not "".join(table.inputs[table.position[i]]).strip()]
     if empty:
-        says = f"{len(empty):,} training rows have an empty text."
+        first = table.position[empty[0]]
+        says = f"Empty text in {len(empty):,} training row{'s' if len(empty) > 1 else ''}: {table.place(first)}."
         found.append(Finding("empty", "warning", says, "Take them out.", len(empty), empty[:20]))
+    counts = Counter(str(table.labels[table.position[i]]) for i in job.split.train)
+    rare = [name for name in job.names if counts[name] < FEW]
+    if rare:
+        says = f"Fewer than {FEW} training rows of {', '.join(f'{name!r} ({counts[name]})' for name in rare[:8])}."
+        remedy = "Collect more rows of these classes, or merge them with others."
+        found.append(Finding("few rows", "warning", says, remedy, len(rare)))
+    folded = Counter(name.strip().casefold() for name in job.names)
+    alike = [name for name in job.names if folded[name.strip().casefold()] > 1]
+    if alike:
+        says = f"Labels that differ in case or spaces alone count as different: {', '.join(map(repr, alike[:8]))}."
+        found.append(Finding("label spelling", "warning", says, "Give each class one spelling.", len(alike)))
     return found
 
 

@@ -17,11 +17,11 @@ import torch
 from finetooth import checkpoint, machine
 from finetooth.batches import Rows
 from finetooth.errors import RunError
-from finetooth.history import Progress, Silent
 from finetooth.loop import fit
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
 from finetooth.prepare import Job, decisions, prepare
+from finetooth.progress import Progress, Silent
 from finetooth.table import Table
 
 LOOK_ROWS = 256  # validation rows that are enough to tell how long all take

@@ -14,10 +14,13 @@ import pyarrow as pa
 import yaml
 from pyarrow import parquet
 
+from finetooth.durable import sync, write_text
 from finetooth.errors import RunError
 from finetooth.history import Epoch
 from finetooth.plan import Plan
 from finetooth.table import Columns, Predictions, Split
+
+FIRST = {"data.json", "split.json", "findings.json"}
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,28 @@ class Run:
 
     @staticmethod
     def create(path: str | Path) -> Run:
-        """A new, empty run directory. Raises RunError when there is something in it already."""
-        folder = Path(path)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunError(f"{folder}: exists already; choose another --out, or add --resume to go on with that run.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{folder}: cannot be made: {error.strerror}.") from error
-        return Run(folder)
+        """A new run directory. Raises RunError as `refuse_occupied` does."""
+        run = Run(Path(path))
+        run.refuse_occupied()
+        run.path.mkdir(parents=True, exist_ok=True)
+        return run
+
+    def refuse_occupied(self) -> None:
+        """Raise RunError when there is something in the way of a new run."""
+        if self.begun:
+            raise RunError(f"{self.path}: is a run already; choose another --out, or add --resume to go on with it.")
+        # What a crash can leave before plan.yaml, the last of the first files, is no run yet and may be overwritten.
+        strange = [p.name for p in self.path.iterdir() if p.name not in FIRST] if self.path.is_dir() else []
+        if strange:
+            raise RunError(f"{self.path}: holds other things ({', '.join(sorted(strange)[:3])}); choose another --out.")
+        above = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            raise RunError(f"{self.path}: cannot be made, {above} is {'not writable' if above.is_dir() else 'a file'}.")
+
+    @property
+    def begun(self) -> bool:
+        """Whether training was begun here; plan.yaml is written last of what is known before the first step."""
+        return (self.path / "plan.yaml").exists()
 
     @staticmethod
     def open(path: str | Path) -> Run:
@@ -44,7 +60,7 @@ class Run:
         folder = Path(path)
         if not folder.is_dir():
             raise RunError(f"{folder}: no such run directory.")
-        if not (folder / "plan.yaml").exists():
+        if not Run(folder).begun:
             raise RunError(f"{folder}: there is no plan.yaml in it, so it is not a run directory of finetooth.")
         return Run(folder)
 
@@ -79,8 +95,9 @@ class Run:
         kept = self.json("split.json")
         try:
             fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
-            return Split(**fields)
-        except TypeError:
+            contents = {part: tuple(digests) for part, digests in fields.pop("contents").items()}
+            return Split(**fields, contents=contents)
+        except (TypeError, KeyError, AttributeError):
             raise RunError(f"{self.path / 'split.json'}: not a split as finetooth writes it.") from None
 
     @property
@@ -109,19 +126,17 @@ class Run:
 
     def write(self, name: str, content: str | Mapping[str, Any]) -> None:
         """Write text, or a mapping as JSON, in one stroke: readers see the old file or the new one."""
-        text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        making = self.path / f".{name}.making"
-        try:
-            making.write_text(text, encoding="utf-8")
-            os.replace(making, self.path / name)
-        finally:
-            making.unlink(missing_ok=True)
+        text = (
+            content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        )
+        write_text(self.path / name, text)
 
     def write_plan(self, plan: Plan, reasons: Mapping[str, str]) -> None:
         """plan.yaml: every value that was used, with the reason where finetooth chose it."""
         lines = ["# Every value that was used. `finetooth train DATA --plan` takes this file."]
         for key, value in plan.values().items():
             flow = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
+            # YAML ends a lone scalar with a document end, which has no place after a key.
             text = f"{key}: {flow.removesuffix('...' + chr(10)).rstrip()}"
             lines.append(text + (f"  # {reasons[key]}" if key in reasons else ""))
         self.write("plan.yaml", "\n".join(lines) + "\n")
@@ -138,6 +153,7 @@ class Run:
         folder = self.path / "predictions"
         folder.mkdir(exist_ok=True)
         parquet.write_table(table, folder / f".{part}.making")
+        sync(folder / f".{part}.making")
         os.replace(folder / f".{part}.making", folder / f"{part}.parquet")
 
     def predictions(self, part: str) -> Predictions:

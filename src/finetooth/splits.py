@@ -1,7 +1,7 @@
 """Splits: which rows train, which validate, which are sealed for the test.
 
-A function of (rows, seed) alone: the order of the rows in the file plays no part. Rows with equal inputs, and rows of
-one group, always stand on the same side.
+A function of (rows, seed) alone: the order of the rows in the file plays no part. Where the parts are made here, rows
+with equal inputs, and rows of one group, stand on the same side.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def holdout(
     parts = {**own, **cut}
     # Sorted, so that nothing downstream can depend on the order of the rows in the file.
     ids = {part: tuple(sorted(parts[part])) for part in PARTS}
-    return Split(**ids, how="; ".join(how), digest=table.digest(ids["test"]), notes=tuple(notes))
+    contents = {part: tuple(sorted({table.contents[table.position[i]] for i in ids[part]})) for part in PARTS}
+    return Split(**ids, how="; ".join(how), digest=table.digest(ids["test"]), contents=contents, notes=tuple(notes))
 
 
 def _cut(
@@ -76,7 +77,9 @@ def _cut(
     wanted = {part: round(shares[part] * len(ids)) for part in reversed(list(shares))}
     side: dict[str, str] = {}
     for name in sorted(names, key=lambda name: (place[name], ranks[name])):
-        side[name] = next((part for part, count in wanted.items() if len(parts[part]) < count), "train")
+        # A unit that would overshoot a part by more than the part lacks goes to train, the largest.
+        room = (part for part, count in wanted.items() if len(units[name]) < 2 * (count - len(parts[part])) + 1)
+        side[name] = next(room, "train")
         parts[side[name]] += units[name]
 
     # A class that train would lack is of no use in validation or test.
@@ -88,6 +91,9 @@ def _cut(
             trained |= labels[name]
             notes.append(f"the class '{min(rare)}' is so rare that its rows are needed for training")
     parts = {part: [i for name in names if side[name] == part for i in units[name]] for part in parts}
+    for part, count in wanted.items():
+        if abs(len(parts[part]) - count) > max(0.2 * count, 2):
+            notes.append(f"the {part} part has {len(parts[part]):,} rows instead of {count:,}: groups stay together")
     empty = [part for part, rows in parts.items() if not rows]
     if empty:
         classes = len(set().union(*labels.values()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b, sha256
@@ -83,13 +83,16 @@ class Table:
     def ids(self) -> list[str]:
         """A stable id per row: the id column's, else the digest of the inputs.
 
-        Rows with the same inputs are numbered in the order of their labels and groups, so that the order of the rows
-        in the file plays no part.
+        Rows with the same inputs are numbered in the order of their parts, labels and groups, so that the order of the
+        rows in the file plays no part.
         """
         if self.columns.id is not None:
             return self._named_ids(self.columns.id)
-        beside = zip(self.contents, self.labels, self.groups, self.parts, strict=True)
-        ranks = [tuple(cell or "" for cell in cells) for cells in beside]
+        beside = zip(self.contents, self.parts, self.labels, self.groups, strict=True)
+        # The test part comes last, so that what stands in it never moves the id of a training row.
+        ranks = [
+            (content, PARTS.index(part or "train"), label or "", group or "") for content, part, label, group in beside
+        ]
         ranked = sorted(range(len(self)), key=ranks.__getitem__)
         ids, seen = [""] * len(self), Counter[str]()
         for i in ranked:
@@ -144,13 +147,15 @@ def content_digest(inputs: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Split:
-    """Ids only. `digest` is the seal: the digest of the test rows; `notes` say what was done for rare cases."""
+    """Ids only. `digest` is the seal: the digest of the test rows; `contents` are the digests of the inputs per
+    part, by which rows are known again under other ids; `notes` say what was done for rare cases."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
     how: str
     digest: str
+    contents: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Predictions to a file: one row each with id, prediction, its probability, and a probability per class."""
+"""Predictions to a file, one row each, so that they can be read beside what they are about."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from finetooth.errors import DataError
-from finetooth.table import Predictions
+from finetooth.table import Predictions, Table
 
 
 def _write_jsonl(table: pa.Table, path: Path) -> None:
@@ -20,19 +20,27 @@ def _write_jsonl(table: pa.Table, path: Path) -> None:
 
 WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".csv": csv.write_csv,
+    ".tsv": lambda table, path: csv.write_csv(table, path, csv.WriteOptions(delimiter="\t")),
     ".jsonl": _write_jsonl,
     ".parquet": parquet.write_table,
 }
 
 
-def write(path: Path, p: Predictions) -> None:
-    """Write by the ending of `path`, which has to be one of WRITERS. Raises DataError where it cannot be written."""
-    columns = {
+def write(path: Path, p: Predictions, table: Table) -> None:
+    """Write by the ending of `path`, which has to be one of WRITERS. Raises DataError where it cannot be written.
+
+    Each row has its place in the file it came from, its id, its input columns, and what the model says of it.
+    """
+    rows = [table.position[i] for i in p.ids]
+    given = {name: [table.column(name)[r] for r in rows] for name in table.columns.input}
+    answers = {
+        "row": [table.places[r][1] for r in rows],
         "id": p.ids,
         "prediction": [p.names[c] for c in p.decided.tolist()],
         "probability": p.probabilities.max(axis=1),
         **{f"probability_{name}": np.ascontiguousarray(p.probabilities[:, c]) for c, name in enumerate(p.names)},
     }
+    columns = {**answers, **{name if name not in answers else f"input_{name}": cells for name, cells in given.items()}}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         WRITERS[path.suffix](pa.table(columns), path)

@@ -59,11 +59,13 @@ def test_from_a_file_to_predictions(finetooth, reviews: Path, tiny_bert: Path, t
         assert json.loads(predicted.out)["rows"] == 240 and predicted.status == 0
     answers = pyarrow.parquet.read_table(tmp_path / "answers.parquet")
     assert answers.column_names == [
+        "row",
         "id",
         "prediction",
         "probability",
         "probability_negative",
         "probability_positive",
+        "text",
     ]
 
     listed = finetooth("runs", tmp_path / "runs", "--json")

@@ -57,7 +57,7 @@ def load_classifier(model: str, names: list[str], *, seed: int = 0, dropout: flo
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     source = _located(model)
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with _quiet(), torch.random.fork_rng():
         torch.manual_seed(number(seed, "head"))
         try:
             config = AutoConfig.from_pretrained(source)
@@ -107,8 +107,11 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     with _quiet():
-        net = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-        return net.eval(), AutoTokenizer.from_pretrained(folder)
+        try:
+            net = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+            return net.eval(), AutoTokenizer.from_pretrained(folder)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise ModelError(f"{folder}: the tuned model cannot be loaded: {_first_line(error)}") from error
 
 
 def _located(model: str) -> str:

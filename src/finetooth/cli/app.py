@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 
 import typer
 from typer.core import TyperGroup
@@ -27,6 +29,10 @@ VERBS: dict[str, Callable[..., None]] = {
 }
 LATER = ("check", "compare", "validate", "search", "plan", "suggest", "explain", "export", "serve", "watch")
 
+STOPPED = (
+    "stopped before the work was done; what was saved is kept. Give the same command again (train: with --resume)."
+)
+
 app = typer.Typer(
     cls=TyperGroup,
     help="Fine-tune a pre-trained model on your labelled file, and hear the truth about the result.",
@@ -43,6 +49,7 @@ def main() -> None:
     """Run the verb that the command line names. Exit status: 0 done, 2 a user's mistake, 3 broken, 130/143 stopped."""
     words = sys.argv[1:]
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         _refuse_unknown(words)
         status = app(words, standalone_mode=False)
@@ -51,19 +58,32 @@ def main() -> None:
         _fail(words, str(error), 2)
     except Interrupted as error:
         _fail(words, str(error), 128 + error.signal)
-    except KeyboardInterrupt:
-        _fail(words, "stopped before training began; nothing was lost.", 128 + signal.SIGINT)
     except FinetoothError as error:
         _fail(words, str(error), 3)
+    except _Terminated:
+        _fail(words, STOPPED, 128 + signal.SIGTERM)
+    except KeyboardInterrupt:
+        _fail(words, STOPPED, 128 + signal.SIGINT)
     except typer.Exit as stop:
+        # Typer turns a Ctrl-C inside a verb into this exit.
+        if stop.exit_code == 128 + signal.SIGINT:
+            _fail(words, STOPPED, stop.exit_code)
         sys.exit(stop.exit_code)
     except Exception as error:
         if hasattr(error, "format_message"):  # the command line's own refusals: unknown options, missing arguments
             _fail(words, f"{error.format_message()} (see finetooth {_verb_of(words)}--help)", 2)
         if "--debug" in words:
-            raise
+            traceback.print_exc()
         what = f"{type(error).__name__}: {error}"
         _fail(words, f"something broke that should not have: {what}. Add --debug to see where.", 3)
+
+
+class _Terminated(BaseException):
+    """SIGTERM outside the training loop, which has its own way with it."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
 
 
 def _verb_of(words: list[str]) -> str:
@@ -71,6 +91,9 @@ def _verb_of(words: list[str]) -> str:
 
 
 def _refuse_unknown(words: list[str]) -> None:
+    if words == ["--version"]:
+        print(f"finetooth {version('finetooth')}")
+        sys.exit(0)
     if not words or words[0].startswith("-") or words[0] in VERBS:
         return
     if words[0] in LATER:

@@ -16,6 +16,8 @@ def evaluate(
     ] = None,
     input: shared.Input = None,
     label: shared.Label = None,
+    group: shared.Group = None,
+    id: shared.Id = None,
     allow_code: shared.AllowCode = None,
     json: shared.Json = False,
     quiet: shared.Quiet = False,
@@ -29,7 +31,13 @@ def evaluate(
     columns = opened.columns
     table = None
     if data is not None:
-        table = read(data, input=input or ",".join(columns.input), label=label or columns.label, id=columns.id)
+        table = read(
+            data,
+            input=input or ",".join(columns.input),
+            label=label or columns.label,
+            group=group or columns.group,
+            id=id or columns.id,
+        )
     metrics = shared.own_code(opened.plan, allow_code)[1] if allow_code else []
     with shared.Talk(json=json, quiet=quiet) as talk:
         from finetooth import evaluate as judge
@@ -37,6 +45,8 @@ def evaluate(
         from finetooth.report import show, show_scores
 
         if table is None or holds_seal(table, opened.split):
+            if table is not None:
+                talk.say(f"{data} holds the run's own sealed test rows: this opens the seal, as without DATA")
             report = judge(opened, table, metrics=metrics)
             show(report, talk.console)
             talk.say(f"report: {opened.path / 'report.html'}")

@@ -42,7 +42,7 @@ def predict(
         chosen: Literal["fp32", "bf16"]
         chosen = ("bf16" if fast_bf16() else "fp32") if precision == "auto" else precision
         p = answers(opened, table, table.ids, precision=chosen)
-        write(Path(out), p)
+        write(Path(out), p, table)
         talk.say(f"{len(table):,} rows predicted in {chosen}: {out}")
         counts = {name: int((p.decided == c).sum()) for c, name in enumerate(p.names)}
         talk.result(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from finetooth.cli import shared
+from finetooth.errors import FinetoothError
 
 if TYPE_CHECKING:
     from finetooth.run import Run
@@ -31,43 +33,40 @@ def runs(
     found = [Run(plan.parent) for plan in sorted([*place.glob("plan.yaml"), *place.glob("*/plan.yaml")])]
     if not found:
         raise RunError(f"{place}: there is no run directory in it (none with a plan.yaml).")
-    lines = [_line(run) for run in found]
-    lines.sort(key=lambda line: (line["data"], -(line["value"] or 0.0)))
+    lines = sorted((_line(run) for run in found), key=lambda line: (line["data"], line.pop("order"), line["run"]))
     with shared.Talk(json=json, quiet=quiet) as talk:
         grid = Grid("run", "data", "model", "state", "metric", "validation", "test", "openings", "seconds")
         for line in lines:
-            grid.add_row(
-                *(
-                    "" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
-                    for cell in line.values()
-                )
-            )
-        talk.console.print(grid)
+            grid.add_row(*(_cell(cell) for cell in line.values()))
+        talk.table(grid)
         talk.result({"runs": lines})
 
 
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _line(run: Run) -> dict[str, Any]:
-    data = run.json("data.json")
-    line: dict[str, Any] = {
-        "run": run.path.name,
-        "data": Path(data["source"]).name,
-        "model": data["model"],
-        "state": "ended" if run.finished else "not ended",
-        "metric": None,
-        "value": None,
-        "test": None,
-        "openings": None,
-        "seconds": None,
-    }
-    if run.finished:
-        report = run.json("report.json")
-        metric = report["best"]["metric"]
-        opened = (report["test"] or {}).get(metric)
-        line |= {
-            "metric": metric,
-            "value": report["best"]["value"],
-            "test": opened and opened["value"],
-            "openings": report["seal"]["openings"],
-            "seconds": sum(report["seconds"].values()),
-        }
+    """One run as it stands; `order` puts the better ones first and those without a score last."""
+    line: dict[str, Any] = dict.fromkeys(
+        ("run", "data", "model", "state", "metric", "value", "test", "openings", "seconds")
+    )
+    line |= {"run": run.path.name, "data": "", "state": "not readable", "order": inf}
+    try:
+        data = run.json("data.json")
+        line |= {"data": Path(data["source"]).name, "model": data["model"], "state": "not ended"}
+        if run.finished:
+            report = run.json("report.json")
+            best, opened = report["best"], (report["test"] or {}).get(report["best"]["metric"])
+            line |= {
+                "state": "ended",
+                "metric": best["metric"],
+                "value": best["value"],
+                "test": opened and opened["value"],
+                "openings": report["seal"]["openings"],
+                "seconds": round(sum(report["seconds"].values()), 1),
+                "order": (best["value"] or 0.0) * (-1 if best["better"] == "higher" else 1),
+            }
+    except (FinetoothError, KeyError, TypeError) as error:
+        line["state"] = f"not readable: {error}"
     return line

@@ -47,7 +47,8 @@ class Talk:
         self.json, self.quiet = json, quiet
         self.console: Console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._bars: Bars | None = None
-        self._began = self._told = time.monotonic()
+        self._told = time.monotonic()
+        self._first: tuple[int, float] | None = None  # the first step seen, not the run's first where it goes on
 
     def __enter__(self) -> Talk:
         return self
@@ -65,6 +66,7 @@ class Talk:
 
     def step(self, step: Step) -> None:
         """A bar with the time left on a terminal; otherwise a line every half minute and at each evaluation."""
+        self._first = self._first or (step.step, time.monotonic())
         if self.console.is_terminal:
             self._bar(step)
         if step.ended is not None:
@@ -74,8 +76,8 @@ class Talk:
                 f"{step.ended.rows_per_second:.0f} rows/s"
             )
         elif not self.console.is_terminal and time.monotonic() - self._told > 30:
-            spent = time.monotonic() - self._began
-            left = spent / step.step * (step.steps - step.step)
+            pace = (time.monotonic() - self._first[1]) / max(step.step - self._first[0], 1)
+            left = pace * (step.steps - step.step)
             self.say(f"step {step.step} of {step.steps}, loss {step.loss:.4f}, about {left:.0f} s left")
             self._told = time.monotonic()
 
@@ -103,14 +105,24 @@ class Talk:
         """What a dry run found."""
         self.say(
             f"the run: {foretold['steps']:,} steps, about {foretold['seconds']['prepare']:.0f} s to prepare and "
-            f"{foretold['seconds']['train']:.0f} s to train; about {foretold['peak_memory_bytes'] / 1e9:.1f} GB of memory, "
+            f"{foretold['seconds']['train']:.0f} s to train, {foretold['peak_memory_bytes'] / 1e9:.1f} GB of memory, "
             f"{foretold['disk_bytes'] / 1e9:.2f} GB of disk ({foretold['disk_free_bytes'] / 1e9:.0f} GB are free)"
         )
+
+    def table(self, content: Any) -> None:
+        """What was asked for: to standard output, unless a program reads that."""
+        from rich.console import Console
+
+        if not self.quiet:
+            console = self.console if self.json else Console(highlight=False)
+            if not console.is_terminal:
+                console.width = 200
+            console.print(content)
 
     def result(self, content: Mapping[str, Any]) -> None:
         """The answer for programs."""
         if self.json:
-            print(json.dumps(content, ensure_ascii=False))
+            print(json.dumps(content, ensure_ascii=False, allow_nan=False))
             sys.stdout.flush()
 
 
@@ -127,12 +139,15 @@ def own_code(plan: Plan, allowed: Iterable[str]) -> tuple[Plan, list[Metric]]:
         module, _, name = use.partition(":")
         if module not in allowed:
             raise PlanError(f"{key}: {use} is code of yours; add --allow-code {module} to have it run.")
+        # The module may lie in the current folder, which later imports have no business in.
+        sys.path.insert(0, "")
         try:
             return getattr(import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise PlanError(f"{key}: {use} cannot be had: {error}") from error
+        finally:
+            sys.path.remove("")
 
-    sys.path.insert(0, "")
     own = {key: value for key in ("rate", "schedule", "loss") if isinstance(value := getattr(plan, key), Use)}
     plan = plan.model_copy(update={key: found(key, value.use) for key, value in own.items()})
     goal = plan.metric_for_best_model

@@ -1,6 +1,6 @@
 """Metrics: Predictions -> a number, each knowing in which direction it is better.
 
-`CLASSIFICATION` names those of a classification task; a user's own is `module:function`, made a Metric by `named`.
+`CLASSIFICATION` names those of a classification task; one of one's own is a Metric as well.
 """
 
 from __future__ import annotations

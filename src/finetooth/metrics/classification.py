@@ -13,8 +13,6 @@ from sklearn import metrics as sk
 from finetooth.metrics.base import Metric
 from finetooth.table import Predictions
 
-SPECIFICITY = 0.9  # at which sensitivity is reported when there are two classes
-
 
 def accuracy(p: Predictions) -> float:
     """Share of rows whose decided class is the true one."""

@@ -78,7 +78,7 @@ def _read_file(path: Path) -> pa.Table:
         raise DataError(f"{path}: the file is empty (0 bytes).")
     table = READERS[ending](path)
     if table.num_rows == 0:
-        raise DataError(f"{path}: there are no rows below the header; a labelled file needs at least a few dozen.")
+        raise DataError(f"{path}: there are no rows below the header.")
     return table
 
 

@@ -33,7 +33,7 @@ def choose(
         found = [name for name in names if name.lower() in known]
         if len(found) == 1:
             return found[0]
-        if not found and not required:
+        if len(found) != 1 and not required:
             return None
         why = (
             f"both {' and '.join(found)} could be" if found else f"no column is named {' or '.join(known)}, so none is"

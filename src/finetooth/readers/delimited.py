@@ -31,6 +31,12 @@ def _read(path: Path, delimiter: str) -> pa.Table:
     with opened(path) as text:
         rows = _rows(path, csv.reader(text, delimiter=delimiter, strict=True))
         names = next(rows, [])
+        other = next((mark for mark in ";\t|," if mark != delimiter and len(names) == 1 and mark in names[0]), None)
+        if other:
+            raise DataError(
+                f"{path}: the header {names[0]!r} looks separated by {other!r}, expected {delimiter!r}. Save the file "
+                f"with commas (.csv) or tabs (.tsv)."
+            )
         if len(set(names)) < len(names):
             doubled = next(name for name in names if names.count(name) > 1)
             raise DataError(f"{path}: the column '{doubled}' stands twice in the header; rename one of them.")

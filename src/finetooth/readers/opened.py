@@ -23,7 +23,12 @@ def opened(path: Path) -> Iterator[TextIO]:
             with path.open(encoding="utf-8-sig", newline="") as text:
                 yield text
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: the text is not UTF-8; save the file as UTF-8 ({error.reason}).") from error
+        with path.open("rb") as raw:
+            wide = raw.read(2) in (b"\xff\xfe", b"\xfe\xff")
+        guess = "it looks like UTF-16" if wide else "it may be Windows-1252 or Latin-1"
+        raise DataError(
+            f"{path}: the text is not UTF-8 ({guess}); save it as UTF-8 (in a spreadsheet: CSV UTF-8)."
+        ) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from finetooth.durable import write_text
 from finetooth.report.card import card
 from finetooth.report.diagnosis import diagnose
-from finetooth.report.numbers import detail, opened, trained, with_intervals
+from finetooth.report.numbers import detail, opened, trained, up_to_date, with_intervals
 from finetooth.report.page import html
 from finetooth.report.terminal import show, show_scores
 from finetooth.run import Run
@@ -21,6 +22,7 @@ __all__ = [
     "show",
     "show_scores",
     "trained",
+    "up_to_date",
     "with_intervals",
     "write_report",
 ]
@@ -29,5 +31,5 @@ __all__ = [
 def write_report(run: Run, report: Mapping[str, Any]) -> None:
     """report.html, model/README.md and, last, since it marks a run as ended, report.json."""
     run.write("report.html", html(report))
-    (run.model / "README.md").write_text(card(report), encoding="utf-8")
+    write_text(run.model / "README.md", card(report))
     run.write("report.json", report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ def trained(
     )
     p, history = run.predictions("validation"), run.epochs
     best = history[stops.best(goal, history)]
-    shown, majority = detail(p, table), _majority(run, table, p)
+    shown, majority = detail(p, table), _always(_commonest(run, table), p)
     return {
         "finetooth": machine["finetooth"],
         "name": run.path.resolve().name,
@@ -67,7 +68,7 @@ def trained(
             "epoch": best.epoch,
             "metric": goal.name,
             "better": goal.better,
-            "value": best.scores[goal.name],
+            "value": _finite(best.scores[goal.name]),
         },
         "validation": {name: _finite(metric.of(p)) for name, metric in metrics.items()},
         "test": None,
@@ -89,24 +90,38 @@ def trained(
                 "finetooth",
             )
         },
-        "repeat": machine["command"]
-        or f"finetooth train {data['source']} --model {data['model']} --out {run.path.name}",
+        "repeat": _repeat(run, data),
         **_spent(run),
     }
 
 
 def opened(report: Mapping[str, Any], run: Run, table: Table, metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    """The same report after its test rows were scored."""
-    p, last = run.predictions("test"), ledger.read(run.ledger)[-1]
+    """The same report with its test rows scored."""
+    p = run.predictions("test")
+    return {
+        **report,
+        "test": with_intervals(p, metrics),
+        "detail": {**report["detail"], "test": detail(p, table)},
+        "baselines": {"majority": _always(report["baselines"]["majority"]["label"], p)},
+    }
+
+
+def up_to_date(report: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    """The same report with the openings, the time and the memory as they are now."""
+    last = ledger.read(run.ledger)[-1]
     return {
         **report,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "test": with_intervals(p, metrics),
-        "detail": {**report["detail"], "test": detail(p, table)},
-        "baselines": {"majority": _majority(run, table, p)},
         "seal": {**report["seal"], "openings": last["opening"], "head": last["digest"]},
         **_spent(run),
     }
+
+
+def _repeat(run: Run, data: Mapping[str, Any]) -> str:
+    """The command that makes this run again."""
+    words = ["finetooth", "train", data["source"], "--model", data["model"], "--plan", str(run.path / "plan.yaml")]
+    words += ["--rows", str(data["limit"])] if data["limit"] is not None else []
+    return shlex.join([*words, "--out", f"{run.path}-again"])
 
 
 def _spent(run: Run) -> dict[str, Any]:
@@ -170,12 +185,16 @@ def _worst(p: Predictions, table: Table) -> list[dict[str, Any]]:
     ]
 
 
-def _majority(run: Run, table: Table, judged: Predictions) -> dict[str, Any]:
-    """Always answering the class that is most frequent in training."""
-    counts = Counter(table.labels[table.position[i]] for i in run.split.train)
-    label = max(sorted(counts, key=str), key=lambda name: counts[name])
+def _commonest(run: Run, table: Table) -> str:
+    """The class that is most frequent in training."""
+    counts = Counter(str(table.labels[table.position[i]]) for i in run.split.train)
+    return max(sorted(counts), key=lambda name: counts[name])
+
+
+def _always(label: str, judged: Predictions) -> dict[str, Any]:
+    """The scores of always answering `label`."""
     always = np.zeros_like(judged.probabilities)
-    always[:, judged.names.index(str(label))] = 1.0
+    always[:, judged.names.index(label)] = 1.0
     constant = Predictions(judged.ids, judged.labels, always, judged.names)
     return {"label": label, **{name: CLASSIFICATION[name].of(constant) for name in ("accuracy", "macro_f1")}}
 

@@ -64,6 +64,8 @@ def show_scores(scored: Mapping[str, Any], console: Console) -> None:
     for part, count in scored["rows_of_the_run"].items():
         if count:
             console.print(Text(f"{words.count(count)} of them are {part} rows of the run itself", style="bold yellow"))
+    if scored["openings"]:
+        console.print(Text(f"seal: the run's test rows have been opened {scored['openings']} times"))
     scores = _table("metric", "score")
     for name, interval in scored["scores"].items():
         scores.add_row(Text(words.metric(name)), words.interval(interval))

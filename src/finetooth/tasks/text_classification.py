@@ -38,7 +38,13 @@ class TextClassification:
                 f"{table.source}: {len(missing):,} of {len(table):,} rows have no label in the column "
                 f"'{table.columns.label}' ({where}). Label them or take them out of the file."
             )
-        names = sorted({label for label in table.labels if label is not None}, key=_natural)
+        # The source's own test part has no say in what is learnt.
+        own = zip(table.labels, table.parts, strict=True)
+        names = sorted({label for label, part in own if label is not None and part != "test"}, key=_natural)
+        strange = sorted({label for label in table.labels if label is not None} - set(names))
+        if strange:
+            where = next(table.place(i) for i, label in enumerate(table.labels) if label == strange[0])
+            raise DataError(f"{where}: the label '{strange[0]}' occurs in the test part only, so it cannot be learnt.")
         if len(names) < 2:
             raise DataError(
                 f"{table.source}: every row has the label '{names[0]}' in the column '{table.columns.label}'; there is "

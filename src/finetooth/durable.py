@@ -1,0 +1,33 @@
+"""Files that are there after the power failed: written aside, synced, renamed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def sync(path: Path) -> None:
+    """Have the disk keep a file's content, or a folder's entries."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_all(folder: Path) -> None:
+    """Sync a folder's files, the folder, and its entry in the folder above."""
+    for path in [*folder.iterdir(), folder, folder.parent]:
+        sync(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write in one stroke: a reader, also one after a crash, sees the old file or the new one."""
+    making = path.with_name(f".{path.name}.making")
+    try:
+        making.write_text(text, encoding="utf-8")
+        sync(making)
+        os.replace(making, path)
+        sync(path.parent)
+    finally:
+        making.unlink(missing_ok=True)

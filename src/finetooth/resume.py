@@ -1,0 +1,84 @@
+"""Go on with a run: only if it is the same run, and from its newest checkpoint that is whole."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from hashlib import sha256
+from typing import Any
+
+from finetooth import checkpoint, stops
+from finetooth.errors import RunError
+from finetooth.loop import State
+from finetooth.prepare import Job
+from finetooth.progress import Progress
+from finetooth.run import Run
+from finetooth.table import Table
+
+
+def data_of(table: Table, job: Job) -> dict[str, Any]:
+    """What data.json holds; enough to refuse changed data, or another model, when a run goes on."""
+    return {
+        "source": table.source,
+        "fingerprint": table.fingerprint,
+        "columns": table.columns.roles(),
+        "rows": len(table),
+        "limit": job.limit,
+        "names": job.names,
+        "counts": {str(label): count for label, count in sorted(Counter(table.labels).items(), key=str)},
+        "model": job.backbone.source,
+        "weights": job.backbone.weights_digest,
+        "tokenizer": job.backbone.tokenizer_digest,
+    }
+
+
+def identity(job: Job) -> str:
+    """What a checkpoint has to have been made for: these rows, this plan, this model."""
+    kept = [job.training.ids, job.plan.values(), job.backbone.weights_digest, job.backbone.tokenizer_digest]
+    return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def refuse_changes(run: Run, table: Table, job: Job) -> None:
+    """Raise RunError, naming what differs between the run and the command that is to go on with it."""
+    before, now = run.json("data.json"), data_of(table, job)
+    # A file or a model may have moved; its content may not have changed.
+    changed = [key for key in now if before.get(key) != now[key] and key not in ("source", "model")]
+    if run.split != job.split:
+        changed.append("split")
+    plan, then = job.plan.values(), run.plan.values()
+    changed += [f"{key} (was {then[key]}, now {plan[key]})" for key in plan if plan[key] != then[key]]
+    if changed:
+        raise RunError(
+            f"{run.path}: cannot go on, since these are not what the run began with: {', '.join(changed)}. Put them "
+            f"back, or begin a new run with another --out."
+        )
+    unnamed = [key for key in plan if isinstance(plan[key], dict) and "<" in str(plan[key].get("use"))]
+    if unnamed:
+        raise RunError(
+            f"{run.path}: cannot go on, since {unnamed[0]} is a function without a name of its own, which may have "
+            f"changed; define it with def at the top of a module."
+        )
+
+
+def restore(run: Run, state: State, job: Job, progress: Progress) -> None:
+    """Load the newest whole checkpoint into `state`, saying what was passed over; without one, the first step is next.
+
+    The best evaluation's checkpoint is needed at the end. If it is damaged the run starts over: what it comes to is a
+    function of the plan, so only time is lost.
+    """
+    path, passed = checkpoint.newest(run.checkpoints, identity(job))
+    for sentence in passed:
+        progress.say(sentence)
+    if path is None:
+        progress.say("no checkpoint to go on from: starting at the first step")
+        return
+    history = checkpoint.history_of(path)
+    if history:
+        best = run.checkpoints / f"{history[stops.best(job.goal, history)].step:08d}"
+        if fault := checkpoint.damage(best):
+            progress.say(
+                f"checkpoint {best.name}, the best so far, cannot be used: {fault}. Starting at the first step"
+            )
+            return
+    checkpoint.load(path, state)
+    progress.say(f"going on after step {state.step}")
