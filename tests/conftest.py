@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests import tiny
+
+# The models are tiny and the tests run in several processes: more threads only wait for each other.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -181,3 +181,62 @@ def test_a_state_saved_at_any_step_goes_on_as_if_never_stopped(job_of, tmp_path:
     for one, other in zip(unbroken.net.parameters(), state.net.parameters(), strict=True):
         a, b = unbroken.optimizer.state[one], state.optimizer.state[other]
         assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_weighted_loss_over_uneven_batches_equals_the_one_batch(job_of) -> None:
+    """23 rows a step, cut into 5 + 5 + 5 + 5 + 3, class weights 1 and 7: loss and gradient as of the whole."""
+    plan = {"dropout": 0.0, "class_weights": {"positive": 7.0, "negative": 1.0}, "max_grad_norm": 1e9}
+    job = job_of(batch_size=23, **plan)
+    whole = next(job.batches(0))
+    assert len(whole) == 1
+    rows = whole[0].rows
+    cut = [job.batches.batch(rows[i : i + 5]) for i in range(0, 23, 5)]
+
+    def one_step(batches: list) -> tuple[float, dict[str, Tensor]]:
+        fresh = job_of(batch_size=23, **plan)
+        state = fresh.state()
+        gradients: dict[str, Tensor] = {}
+
+        def keep(*_: object) -> None:
+            gradients.update({n: p.grad.clone() for n, p in state.net.named_parameters() if p.grad is not None})
+
+        state.optimizer.register_step_pre_hook(keep)
+
+        class Once:
+            task, encoded = fresh.task, fresh.training
+
+            def steps(self, epoch: int) -> int:
+                return 1
+
+            def locate(self, step: int) -> tuple[int, int]:
+                return step, 0
+
+            def __call__(self, epoch: int, skip: int) -> list:
+                return [batches]
+
+        recipe = replace(fresh.recipe, steps=1)
+        return next(fit(state, Once(), recipe, lambda net: {})).loss, gradients
+
+    loss, gradient = one_step(whole)
+    loss_in_parts, in_parts = one_step(cut)
+    assert loss_in_parts == pytest.approx(loss, abs=1e-6)
+    assert gradient.keys() == in_parts.keys() and len(gradient) > 20
+    assert all(torch.allclose(gradient[name], in_parts[name], atol=1e-6) for name in gradient)
+    with torch.no_grad():
+        net = job_of(batch_size=23, **plan).backbone.net.eval()
+        losses = torch.nn.functional.cross_entropy(
+            net(**whole[0].inputs).logits, whole[0].targets, weight=torch.tensor([1.0, 7.0])
+        )
+    assert loss == pytest.approx(float(losses), abs=1e-6), "the definition is torch's weighted mean"
+
+
+@pytest.mark.parametrize("every", [1.0, 0.5])
+def test_thawing_opens_layer_by_layer_in_the_network_itself(job_of, every: float) -> None:
+    job = job_of(unfreeze_every=every, epochs=4)
+    state = job.state()
+    for step in fit(state, job.batches, job.recipe, job.scores):
+        open_depths = {state.layers.parameters[n] for n, p in state.net.named_parameters() if p.requires_grad}
+        assert open_depths == {depth for depth in range(4) if depth * every <= step.since + 1e-9}
+        for name, module in state.net.named_modules():
+            if isinstance(module, torch.nn.Dropout):
+                assert module.training == (state.layers.modules[name] in open_depths)

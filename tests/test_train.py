@@ -14,7 +14,7 @@ import torch
 import transformers as tf
 
 import finetooth as ft
-from finetooth.errors import DataError, Interrupted, PlanError, RunError
+from finetooth.errors import DataError, Interrupted, ModelError, PlanError, RunError
 from finetooth.history import Step
 from finetooth.progress import Silent
 from tests import tiny
@@ -284,3 +284,153 @@ def test_money_is_told_when_the_hour_has_a_price(reviews: Path, tiny_bert: Path,
     run = ft.train(ft.read(reviews), plan, model=str(tiny_bert), out=tmp_path / "run")
     report = run.json("report.json")
     assert report["cost"] == pytest.approx(sum(report["seconds"].values()) / 100)
+
+
+def test_a_look_through_another_door_is_an_opening_too(tuned: ft.Run, reviews: Path, tmp_path: Path) -> None:
+    table = ft.read(reviews)
+    ft.answers(tuned, table, tuned.split.train)
+    assert not (tuned.path / "ledger.jsonl").exists(), "no sealed row was among them"
+    ft.answers(tuned, table, tuned.split.test[:3])
+    assert tuned.json("report.json")["seal"]["openings"] == 1
+    bare = tmp_path / "bare.csv"
+    bare.write_text("text\n" + "".join(f"{row[0]}\n" for row in table.inputs))
+    unlabelled = ft.read(bare, labelled=False)
+    ft.answers(tuned, unlabelled, unlabelled.ids)
+    assert tuned.json("report.json")["seal"]["openings"] == 1, "without labels nothing can be compared"
+    assert ft.evaluate(tuned)["seal"]["openings"] == 2
+
+
+def test_sealed_rows_are_known_again_under_other_ids(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    lines = reviews.read_text().splitlines()
+
+    def numbered(name: str, first: int) -> Path:
+        rows = [f"{first + i},{line}" for i, line in enumerate(lines[1:])]
+        (tmp_path / name).write_text("\n".join(["key,text,label", *rows]) + "\n")
+        return tmp_path / name
+
+    table = ft.read(numbered("one.csv", 0), id="key")
+    run = ft.train(table, ft.Plan.of(PLAN), model=str(tiny_bert), out=tmp_path / "run")
+    scored = ft.evaluate_rows(run, ft.read(numbered("two.csv", 1000), id="key"))
+    assert scored["rows_of_the_run"] == {"train": 192, "validation": 24, "test": 24} and scored["openings"] == 1
+
+
+def test_the_seal_opens_on_the_test_rows_alone(tuned: ft.Run, reviews: Path, tmp_path: Path) -> None:
+    table = ft.read(reviews)
+    rows = [table.position[i] for i in tuned.split.test]
+    only = tmp_path / "only.csv"
+    only.write_text("text,label\n" + "".join(f"{table.inputs[r][0]},{table.labels[r]}\n" for r in rows))
+    report = ft.evaluate(tuned, ft.read(only))
+    assert report["test"]["accuracy"]["value"] is not None and report["seal"]["openings"] == 1
+
+
+def test_openings_that_were_taken_away_are_noticed(tuned: ft.Run) -> None:
+    ft.evaluate(tuned)
+    ft.evaluate(tuned)
+    ledger = tuned.path / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().splitlines()[0] + "\n")
+    with pytest.raises(RunError, match="openings were taken away"):
+        ft.evaluate(tuned)
+
+
+def test_a_model_that_does_not_load_has_opened_nothing(tuned: ft.Run) -> None:
+    (tuned.model / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        ft.evaluate(tuned)
+    assert not tuned.ledger.exists()
+
+
+def test_what_stands_in_the_test_part_moves_no_weight(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    lines = reviews.read_text().splitlines()
+    weights = []
+    for name, test in (("one", lines[201:]), ("two", lines[5:9] + lines[211:])):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "train.csv").write_text("\n".join(lines[:201]) + "\n")
+        (folder / "test.csv").write_text("\n".join([lines[0], *test]) + "\n")
+        run = ft.train(ft.read(folder), ft.Plan.of(PLAN), model=str(tiny_bert), out=tmp_path / f"run {name}")
+        weights.append(tf.AutoModelForSequenceClassification.from_pretrained(run.model).state_dict())
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    leaks = [f for f in run.json("findings.json")["findings"] if f["check"] == "leak"]
+    assert sum(f["count"] for f in leaks) == 4
+
+
+def test_a_class_of_the_test_part_alone_is_refused(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    reviews.rename(folder / "train.csv")
+    (folder / "test.csv").write_text("text,label\nfilm plot,negative\nscene,neutral\n")
+    with pytest.raises(DataError, match=r"test.csv, row 2: the label 'neutral' occurs in the test part only"):
+        ft.train(ft.read(folder), model=str(tiny_bert), out=tmp_path / "run")
+
+
+def test_small_blemishes_are_said_and_kept(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    with open(reviews, "a", encoding="utf-8") as file:
+        file.writelines(f"{'story ' * i}fresh,Positive\n" for i in range(1, 5))
+    run = ft.train(ft.read(reviews), ft.Plan.of({**PLAN, "epochs": 1}), model=str(tiny_bert), out=tmp_path / "run")
+    said = {f["check"]: f["says"] for f in run.json("findings.json")["findings"]}
+    assert "'Positive'" in said["few rows"] and "'positive'" in said["label spelling"]
+
+
+def test_every_number_of_a_report_is_json(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    """A validation part of one class has no AUROC; JSON has no NaN."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    lines = reviews.read_text().splitlines()
+    (folder / "validation.csv").write_text("text,label\n" + "\n".join(f"film {w},positive" for w in tiny.GOOD) + "\n")
+    (folder / "train.csv").write_text("\n".join(lines) + "\n")
+    run = ft.train(ft.read(folder), ft.Plan.of({**PLAN, "epochs": 1}), model=str(tiny_bert), out=tmp_path / "run")
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    for name in ("report.json", "epochs.jsonl"):
+        for text in (
+            (run.path / name).read_text().splitlines() if name.endswith("l") else [(run.path / name).read_text()]
+        ):
+            json.loads(text, parse_constant=refuse)
+    assert run.json("report.json")["validation"]["auroc"] is None
+
+
+def test_a_run_of_so_many_seconds_ends_in_time_and_goes_on_nowhere(
+    reviews: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    plan = {"max_seconds": 1.0, "batch_size": 16, "precision": "fp32"}
+    run = ft.train(ft.read(reviews), ft.Plan.of(plan), model=str(tiny_bert), out=tmp_path / "run")
+    trained = sum(epoch.seconds for epoch in run.epochs)
+    assert 1.0 <= trained < 1.5
+    assert run.epochs[-1].learning_rate < 0.1 * 1e-4, "the schedule ends with the time"
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"max_steps": 7},
+        {"batch_size": "auto", "batch_tokens": 300},
+        {"loss": {"name": "focal", "gamma": 1.0}},
+        {"class_weights": {"negative": 3.0}},
+        {"oversample": 0.5, "label_smoothing": 0.1},
+        {"schedule": {"name": "polynomial", "power": 3}, "unfreeze_every": 0.5, "layer_decay": 0.8},
+        {"epochs": 1.1, "eval_every": 0.3, "schedule": "one_cycle"},
+    ],
+)
+def test_every_key_of_the_recipe_reaches_the_run(reviews: Path, tiny_bert: Path, tmp_path: Path, plan: dict) -> None:
+    base = {"epochs": 1, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-3}
+    base = {key: value for key, value in base.items() if not ("max_steps" in plan and key == "epochs")}
+    run = ft.train(ft.read(reviews), ft.Plan.of({**base, **plan}), model=str(tiny_bert), out=tmp_path / "run")
+    assert run.plan == ft.Plan.of(run.plan.values())
+    steps = {"max_steps": 7, "epochs": 14}.get(next(iter(plan)))
+    if steps is not None:
+        assert run.epochs[-1].step == steps
+
+
+def test_a_dry_run_foretells_and_leaves_nothing(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    before = sorted(path.name for path in tmp_path.iterdir())
+    foretold = ft.rehearse(ft.read(reviews), ft.Plan.of(PLAN), model=str(tiny_bert), out=tmp_path / "runs" / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    run = ft.train(ft.read(reviews), ft.Plan.of(PLAN), model=str(tiny_bert), out=tmp_path / "runs" / "run")
+    assert foretold["steps"] == run.epochs[-1].step
+    size = sum(f.stat().st_size for f in run.path.rglob("*") if f.suffix == ".safetensors")
+    assert size <= foretold["disk_bytes"] <= 2.2 * size
+    assert foretold["plan"] == run.plan.values()
+    with pytest.raises(PlanError, match="freeze: found 9"):
+        ft.rehearse(ft.read(reviews), ft.Plan.of({**PLAN, "freeze": 9}), model=str(tiny_bert), out=tmp_path / "x")
