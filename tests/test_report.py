@@ -225,7 +225,7 @@ def test_page_shows_the_numbers_of_the_dict() -> None:
         *("ab12cd", "c0ffee", "9f" * 32, "3.1 s", "1 min 25 s", "1.51 GB", "0.0123", "2.13.0", "210.7"),
         *("split.seed", "never moved by seed", "a small model takes larger steps", "0.0001", "null", "true"),
         *(
-            "1, 0.55, frozen (2 depths)",
+            "1 layer at 1, 1 layer at 0.55, 2 layers frozen",
             "opening 1 of these 1,057 rows",
             "Keep one.",
             "Stop earlier.",
@@ -440,7 +440,7 @@ def names(epochs: list[dict[str, Any]], detail: dict[str, Any] | None = None) ->
         (curves((0.6, 0.4, 0.8), (0.4, 0.39, 0.85)), ["still improving"]),
         (curves((0.6, 0.4, 0.8), (0.4, 0.393, 0.85)), ["no sign of over- or underfitting"]),
         (curves((0.6, 0.4, 0.8)), ["one evaluation"]),
-        (curves((0.69, 0.69, 0.5)), ["underfitting"]),
+        (curves((0.69, 0.69, 0.5)), ["one evaluation"]),
         (curves((0.6, 0.4, 0.8), (float("nan"), 0.4, 0.5)), ["diverged"]),
     ],
 )

@@ -36,7 +36,6 @@ STOPPED = (
 app = typer.Typer(
     cls=TyperGroup,
     help="Fine-tune a pre-trained model on your labelled file, and hear the truth about the result.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -47,7 +46,7 @@ for _name, _verb in VERBS.items():
 
 def main() -> None:
     """Run the verb that the command line names. Exit status: 0 done, 2 a user's mistake, 3 broken, 130/143 stopped."""
-    words = sys.argv[1:]
+    words = sys.argv[1:] or ["--help"]
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)
     try:

@@ -68,6 +68,8 @@ def _curves(epochs: Sequence[Mapping[str, Any]], majority_accuracy: float) -> li
             f"{last['eval_loss']:.3f} while train loss went on falling, from {lowest['loss']:.3f} to "
             f"{last['loss']:.3f}."
         )
+        if last["eval_accuracy"] > lowest["eval_accuracy"]:
+            says += " Accuracy rose meanwhile: its answers got better, its probabilities too sure of themselves."
         advice = (
             f"Set epochs to {max(1, round(lowest['epoch']))} or early_stopping_patience to 1; otherwise "
             "lower learning_rate, raise weight_decay or dropout, freeze more of the lowest blocks, "
@@ -76,15 +78,15 @@ def _curves(epochs: Sequence[Mapping[str, Any]], majority_accuracy: float) -> li
         items.append(_item("overfitting", "warning", says, advice))
 
     at_chance = last["eval_accuracy"] <= majority_accuracy + UNDERFIT_ACCURACY
-    if at_chance and last["loss"] > UNDERFIT_LOSS * first["loss"]:
+    if len(epochs) > 1 and at_chance and last["loss"] > UNDERFIT_LOSS * first["loss"]:
         says = (
             f"Train loss only went from {first['loss']:.3f} to {last['loss']:.3f}, and validation accuracy "
             f"({last['eval_accuracy']:.3f}) is no better than always giving the commonest label "
             f"({majority_accuracy:.3f})."
         )
         advice = (
-            "Raise learning_rate or epochs, lower freeze so that more blocks learn, lower weight_decay and "
-            "dropout; if that changes nothing, the input may not hold the answer."
+            "Raise learning_rate or epochs, freeze fewer blocks if any are frozen, lower weight_decay and dropout; "
+            "if that changes nothing, the input may not hold the answer."
         )
         items.append(_item("underfitting", "warning", says, advice))
 
@@ -103,8 +105,8 @@ def _answers(classes: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> lis
     if len(answered) == 1 and missed:
         says = f"The model answers “{answered[0]}” to every validation row."
         advice = (
-            "Set class_weights to auto, lower learning_rate, allow more epochs, and check that "
-            "the labels fit their texts."
+            "Allow more epochs, try another learning_rate (lower if the loss jumps, higher if it hardly falls), "
+            "set class_weights to auto, and check that the labels fit their texts."
         )
         return [_item("one class only", "warning", says, advice)]
     if missed:

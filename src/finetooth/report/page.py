@@ -54,10 +54,10 @@ def depths(epochs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Which depths learned at what rate, evaluations with equal rates taken together."""
     for rates, group in groupby(epochs, key=lambda epoch: list(epoch["rates"])):
         same = list(group)
-        runs = [("frozen" if rate == 0 else f"{rate:.3g}", len(list(run))) for rate, run in groupby(rates)]
+        runs = [("frozen" if rate == 0 else f"at {rate:.3g}", len(list(run))) for rate, run in groupby(rates)]
         yield {
             "first": same[0]["epoch"],
             "last": same[-1]["epoch"],
             "rates": rates,
-            "says": ", ".join(f"{rate} ({n} depths)" if n > 1 else rate for rate, n in runs),
+            "says": ", ".join(f"{n} layers {rate}" if n > 1 else f"1 layer {rate}" for rate, n in runs),
         }
