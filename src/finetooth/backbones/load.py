@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from logging import ERROR
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from finetooth.errors import ModelError, nearest
 from finetooth.packaged import MODELS, fetch
 from finetooth.seeds import number
 
+LATER_MODELS = ("smollm2", "efficientnet-lite0")
 TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.txt",
@@ -128,6 +130,10 @@ def _located(model: str) -> str:
                 f"tokenizer files of the pre-trained model into it."
             )
         return str(path)
+    if model in LATER_MODELS:
+        raise ModelError(
+            f"{model}: this packaged model is not in this version of finetooth; there is {', '.join(MODELS)}."
+        )
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise ModelError(f"{model}: no such model directory.")
     if "/" not in model and "did you mean" in nearest(model, MODELS):
@@ -199,7 +205,7 @@ def _quiet() -> Iterator[None]:
     level, bar, hub_level = logging.get_verbosity(), logging.is_progress_bar_enabled(), hub.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    hub.set_verbosity(hub.ERROR)  # it tells of every attempt to reach a hub that is not there
+    hub.set_verbosity(ERROR)  # it tells of every attempt to reach a hub that is not there
     try:
         yield
     finally:
