@@ -149,8 +149,15 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
         for ids in (split.train, split.validation)
     )
     job = Job(task, names, split, plan, reasons, backbone, training, validation, known, limit=rows)
-    _ = job.recipe  # what the plan asks of this model is refused here, before anything is written
+    _refuse_idleness(job)
     return job
+
+
+def _refuse_idleness(job: Job) -> None:
+    """Raise PlanError when the plan asks for layers that the model lacks, or leaves none to learn at some moment."""
+    for moment in np.linspace(0.0, job.epochs, 101)[:-1].tolist():
+        if not any(job.recipe.rate(depth, moment) for depth in range(job.backbone.layers.deepest + 1)):
+            raise PlanError(f"rate: at epoch {moment:g} every layer is frozen, so there is nothing to learn then.")
 
 
 def rate_of(plan: Plan, layers: Layers) -> Rate:

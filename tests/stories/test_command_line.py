@@ -178,7 +178,7 @@ def test_help_is_quick_and_imports_no_torch() -> None:
     watched = "import sys; sys.argv = ['finetooth', '--help']\nfrom finetooth.cli import main\ntry: main()\n"
     watched += "except SystemExit: pass\nassert not {'torch', 'transformers', 'pyarrow'} & set(sys.modules)"
     seconds = []
-    for _ in range(3):
+    for _ in range(8):  # the quickest counts: other tests run beside this one
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", watched], check=True, capture_output=True)
         seconds.append(time.perf_counter() - began)
