@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -330,6 +331,21 @@ def test_openings_that_were_taken_away_are_noticed(tuned: ft.Run) -> None:
     ledger.write_text(ledger.read_text().splitlines()[0] + "\n")
     with pytest.raises(RunError, match="openings were taken away"):
         ft.evaluate(tuned)
+
+
+def test_an_evaluation_that_was_stopped_counts_and_can_be_done_again(
+    tuned: ft.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    ft.evaluate(tuned)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["finetooth.evaluate"], "predict", stop)
+        with pytest.raises(KeyboardInterrupt):
+            ft.evaluate(tuned)
+    assert tuned.json("report.json")["seal"]["openings"] == 1
+    assert ft.evaluate(tuned)["seal"]["openings"] == 3
 
 
 def test_a_model_that_does_not_load_has_opened_nothing(tuned: ft.Run) -> None:

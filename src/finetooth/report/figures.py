@@ -30,7 +30,6 @@ DASHES: list[Any] = [
 ]
 
 CURVES_TOLD = 6  # more lines than this cannot be told apart
-POINTS = 200  # of a curve; more are not seen at this size and only make the page heavy
 ANNOTATED = 20  # classes; beyond this the counts in a confusion matrix are too small to read
 NAMED = 60  # classes; beyond this even their names are
 SHADES = 8  # of a heat map, one path each
@@ -143,10 +142,7 @@ def _class_curves(axes: Axes, detail: Mapping[str, Any], kind: str) -> str:
     rows = {row["label"]: row["rows"] for row in detail["classes"]}
     largest = sorted(detail[kind], key=lambda label: -rows.get(label, 0))[:CURVES_TOLD]
     for label, color, dash in zip(largest, SERIES, DASHES, strict=False):
-        points = detail[kind][label]
-        step = -(-len(points) // POINTS)
-        kept = [*points[:-1:step], points[-1]]
-        axes.plot(*zip(*kept, strict=True), color=color, ls=dash, label=words.clip(label, 22))
+        axes.plot(*zip(*detail[kind][label], strict=True), color=color, ls=dash, label=words.clip(label, 22))
     return ", ".join(words.clip(label, 40) for label in largest)
 
 
