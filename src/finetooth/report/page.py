@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from finetooth.report import words
 
-ERRORS_TOLD = 20
 TEXT_TOLD = 300  # characters of one input of a wrong answer
 
 
@@ -38,7 +37,7 @@ def html(report: Mapping[str, Any]) -> str:
         verdict_metric=words.verdict_metric(report),
         part=part,
         detail=detail,
-        worst=report["detail"]["validation"]["worst"][:ERRORS_TOLD],
+        worst=report["detail"]["validation"]["worst"],
         text_told=TEXT_TOLD,
         settings=list(words.settings(report["plan"], report["reasons"])),
         depths=list(depths(report["epochs"])),
