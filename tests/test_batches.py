@@ -114,3 +114,13 @@ def test_prediction_batches_hold_every_row_once_within_the_budget(budget: int) -
     parts = list(by_tokens(lengths, budget))
     assert sorted(np.concatenate(parts).tolist()) == list(range(500))
     assert all(len(part) * lengths[part].max() <= budget or len(part) == 1 for part in parts)
+
+
+def test_a_large_batch_is_computed_in_equal_pieces() -> None:
+    whole, cut = batches(), batches(at_once=100)
+    for one, pieces in zip(whole(0), cut(0), strict=True):
+        assert np.array_equal(np.concatenate([piece.rows for piece in pieces]), one[0].rows)
+        assert all(piece.inputs["input_ids"].numel() <= 100 or len(piece.rows) == 1 for piece in pieces)
+        sizes = [len(piece.rows) for piece in pieces]
+        assert max(sizes) - min(sizes) <= 1
+    assert any(len(pieces) > 1 for pieces in cut(0))

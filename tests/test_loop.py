@@ -25,7 +25,7 @@ def job_of(reviews: Path, tiny_bert: Path) -> Callable[..., Job]:
     """A Job on the small reviews with the tiny model; keywords are keys of the plan."""
 
     def make(**plan: object) -> Job:
-        small = {"epochs": 2, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-3, **plan}
+        small = {"epochs": 2, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-3, "freeze": 0, **plan}
         return prepare(read(reviews), Plan.of(small), str(tiny_bert))
 
     return make

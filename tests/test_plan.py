@@ -358,3 +358,11 @@ def test_more_rows_take_no_more_epochs() -> None:
     ]
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[-1] >= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "freeze"),
+    [({}, "embeddings"), ({"unfreeze_every": 1}, 0), ({"rate": {"use": "own:rate"}}, 0), ({"freeze": 2}, 2)],
+)
+def test_the_embeddings_stay_as_they_are_unless_something_thaws_them(values: dict[str, Any], freeze: object) -> None:
+    assert resolve(Plan.of(values), FACTS)[0].freeze == freeze

@@ -33,7 +33,8 @@ class Batches:
 
     A batch holds `batch_size` rows or, with `batch_tokens`, as many rows of like length as fit; a step takes
     `accumulation` batches. The rows of a step do not depend on how it is cut into batches of rows. `weights` has one
-    number per row, `oversample` goes from 0 (rows as they are) to 1 (every class equally often).
+    number per row, `oversample` goes from 0 (rows as they are) to 1 (every class equally often). A batch of more than
+    `at_once` padded tokens is computed in equal pieces, whose gradients add up to the batch's.
     """
 
     encoded: Encoded
@@ -45,6 +46,7 @@ class Batches:
     seed: int
     weights: NDArray[np.float32]
     oversample: float = 0.0
+    at_once: int | None = None
     _orders: dict[int, list[Rows]] = field(default_factory=dict, repr=False, compare=False)
     _counts: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
@@ -67,7 +69,7 @@ class Batches:
     def __call__(self, epoch: int, skip: int = 0) -> Iterator[list[Batch]]:
         """The micro-batches of each step of this epoch, the first `skip` steps left out."""
         for rows in self.order(epoch)[skip:]:
-            yield [self.batch(part) for part in self._cut(rows, 1)]
+            yield [self.batch(piece) for part in self._cut(rows, 1) for piece in self._pieces(part)]
 
     def order(self, epoch: int) -> list[Rows]:
         """The rows of each step: shuffled, sorted by length within pools, and the steps shuffled again."""
@@ -121,6 +123,13 @@ class Batches:
                 cuts.append(rows[start:i])
                 start, longest = i, length
         return [*cuts, rows[start:]]
+
+    def _pieces(self, rows: Rows) -> list[Rows]:
+        """One batch, or as few equal pieces of it as have at most `at_once` tokens each (or one row)."""
+        if self.at_once is None:
+            return [rows]
+        fitting = max(1, self.at_once // max(1, int(self.encoded.lengths[rows].max())))
+        return np.array_split(rows, -(-len(rows) // fitting))
 
     def batch(self, rows: Rows) -> Batch:
         """These rows, padded to the longest of them."""

@@ -10,7 +10,7 @@ from finetooth.batches import by_tokens
 from finetooth.table import Predictions
 from finetooth.tasks import Encoded, Task
 
-BUDGET = 8192  # tokens of a padded batch: large enough to fill the cores, small enough for their caches
+BUDGETS = {"cpu": 2048, "cuda": 65536}  # padded tokens at once: enough to fill the cores, few enough for their caches
 
 
 def predict(
@@ -24,7 +24,7 @@ def predict(
     net.eval()
     probabilities = np.zeros((len(encoded), len(names)))
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-        for rows in by_tokens(encoded.lengths, BUDGET):
+        for rows in by_tokens(encoded.lengths, BUDGETS[device]):
             inputs, _ = task.collate(encoded, rows, pad)
             logits = task.logits(net, {name: tensor.to(device) for name, tensor in inputs.items()})
             probabilities[rows] = task.probabilities(logits).cpu().numpy()

@@ -29,6 +29,7 @@ from finetooth.table import PARTS, Predictions, Split, Table
 from finetooth.tasks import TASKS, Encoded, Task
 
 FEW = 10  # training rows of a class below which nothing much can be learnt of it
+AT_ONCE = 512  # padded tokens that processor caches hold; larger batches are no faster there, and take more memory
 THAW_WARMUP = 0.1  # epochs over which a layer that was just thawed comes up to its rate
 
 
@@ -66,6 +67,7 @@ class Job:
             seed=plan.seed,
             weights=class_weights(plan, self.names, self.training.targets)[self.training.targets],
             oversample=float(plan.oversample),
+            at_once=AT_ONCE if machine.device() == "cpu" else None,
         )
 
     @property

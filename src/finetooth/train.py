@@ -25,6 +25,8 @@ from finetooth.resume import data_of, identity, refuse_changes, restore
 from finetooth.run import Run
 from finetooth.table import Table
 
+TIDY = 25  # steps after which freed memory goes back to the system; it takes some milliseconds
+
 
 def train(
     table: Table,
@@ -68,6 +70,8 @@ def train(
     with _signals() as received:
         for step in () if enough(state.history) else fit(state, job.batches, job.recipe, job.scores):
             progress.step(step)
+            if step.step % TIDY == 0:
+                machine.release()
             if step.ended:
                 run.write_epochs(state.history)
             if received or _save_due(step, state, job):
@@ -83,6 +87,8 @@ def train(
     if best.step != state.step:
         checkpoint.put(state.net, checkpoint.weights_at(run.checkpoints, best.step))
     seconds["train"] += perf_counter() - clock
+    state.optimizer.state.clear()  # the moments have done their work; the report needs room
+    machine.release()
     _end(run, table, job, seconds)
     return run
 
