@@ -19,7 +19,7 @@ def encoded(seed: int = 0) -> Encoded:
     lengths = rng.integers(3, 60, len(targets))
     tokens = rng.integers(5, 20, lengths.sum()).astype(np.int32)
     ids = [f"row {i}" for i in range(len(targets))]
-    return Encoded(ids, tokens, np.concatenate([[0], np.cumsum(lengths)]), targets, cut=0, longest=60)
+    return Encoded(ids, tokens, np.concatenate([[0], np.cumsum(lengths)]), targets, lengths)
 
 
 def batches(**more: object) -> Batches:

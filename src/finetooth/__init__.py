@@ -15,10 +15,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from finetooth.check import check
     from finetooth.evaluate import answers, evaluate, evaluate_rows
     from finetooth.metrics import Metric
     from finetooth.plan import Plan
-    from finetooth.readers import read
+    from finetooth.readers import Ingredient, combine, read
     from finetooth.rehearse import rehearse
     from finetooth.run import Run
     from finetooth.table import Predictions, Split, Table
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives. They are imported when first used, so that `finetooth --help` need not wait for torch.
 _HOMES = {
+    "Ingredient": "readers",
     "Metric": "metrics",
     "Plan": "plan",
     "Predictions": "table",
@@ -33,6 +35,8 @@ _HOMES = {
     "Split": "table",
     "Table": "table",
     "answers": "evaluate",
+    "check": "check",
+    "combine": "readers",
     "evaluate": "evaluate",
     "evaluate_rows": "evaluate",
     "read": "readers",
@@ -41,6 +45,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Ingredient",
     "Metric",
     "Plan",
     "Predictions",
@@ -48,6 +53,8 @@ __all__ = [
     "Split",
     "Table",
     "answers",
+    "check",
+    "combine",
     "evaluate",
     "evaluate_rows",
     "read",

@@ -11,10 +11,11 @@ from finetooth.errors import DataError, nearest
 from finetooth.readers.columns import choose
 from finetooth.readers.delimited import read_csv, read_tsv
 from finetooth.readers.jsonl import read_jsonl
+from finetooth.readers.mix import Ingredient, combine, read_mix
 from finetooth.readers.parquet import read_parquet
 from finetooth.table import PARTS, Table
 
-__all__ = ["READERS", "read"]
+__all__ = ["READERS", "Ingredient", "combine", "read"]
 
 PART_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 Reader = Callable[[Path], pa.Table]
@@ -35,6 +36,7 @@ def read(
     group: str | None = None,
     id: str | None = None,
     time: str | None = None,
+    weights: str | None = None,
     labelled: bool = True,
 ) -> Table:
     """Read a file, or a folder that holds the files train, validation, test, into a Table.
@@ -51,10 +53,12 @@ def read(
         raise DataError(
             f"{path}: no such file or folder; {hint if 'did you' in hint or not around else 'check the name'}"
         )
+    flags = {"input": input, "label": label, "group": group, "id": id, "time": time, "weights": weights}
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return read_mix(path, lambda file: read(file, **flags, labelled=labelled))
     files = _part_files(path) if path.is_dir() else [(None, path)]
     tables = [(part, file, _read_file(file)) for part, file in files]
     first = tables[0][2].column_names
-    flags = {"input": input, "label": label, "group": group, "id": id, "time": time}
     for _, file, table in tables[1:]:
         if set(table.column_names) != set(first):
             raise DataError(

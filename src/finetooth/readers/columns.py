@@ -21,6 +21,7 @@ def choose(
     group: str | None,
     id: str | None,
     time: str | None,
+    weights: str | None,
     labelled: bool,
 ) -> Columns:
     """The roles of the columns `names`; raises DataError when a flag names none of them or the guess is not certain."""
@@ -56,4 +57,5 @@ def choose(
         group=named("group", group) if group else None,
         id=named("id", id) if id else None,
         time=named("time", time) if time else None,
+        weights=named("weights", weights) if weights else None,
     )

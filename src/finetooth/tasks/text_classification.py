@@ -80,8 +80,7 @@ class TextClassification:
             tokens=np.array([t for row in tokens for t in row], dtype=np.int32),
             offsets=np.cumsum([0, *(len(t) for t in tokens)], dtype=np.int64),
             targets=np.array([number.get(table.labels[r] or "", -1) for r in rows], dtype=np.int64),
-            cut=len(long),
-            longest=max(lengths, default=0),
+            whole=np.array(lengths, dtype=np.int64),
         )
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
