@@ -16,6 +16,7 @@ from finetooth.checks import CHECKS
 from finetooth.checks.size import half_width
 from finetooth.checks.suspects import doubtful, ranked
 from finetooth.findings import Finding
+from finetooth.table import content_digest
 
 WORDS = {"bad": ("awful", "dull", "tedious", "bland", "stale"), "good": ("lovely", "bright", "fresh", "funny", "warm")}
 NOUNS = [
@@ -59,8 +60,10 @@ def found(tmp_path: Path) -> Callable[..., dict[str, Finding]]:
         checked = ft.check(table, **more)
         for finding in checked.findings:
             assert finding.says.endswith(".") and finding.remedy.endswith((".", "...")) and finding.check, finding
-            assert set(finding.rows) <= set(table.ids) and len(finding.evidence) in (0, len(finding.rows)), finding
-        return {finding.check: finding for finding in checked.findings}
+            assert set(finding.rows) <= set(table.ids) and (
+                not finding.rows or len(finding.evidence) in (0, len(finding.rows))
+            ), finding
+        return {finding.check: finding for finding in reversed(checked.findings)}
 
     return run
 
@@ -106,7 +109,8 @@ def test_parts_that_are_made_here_never_leak(found) -> None:
 
 def test_torn_groups_are_leaks(found) -> None:
     plain = [(text, label, f"g{i % 7}") for i, (text, label) in enumerate(rows(200))]
-    said = found({"train": plain[:150], "test": plain[150:]}, ("text", "label", "patient"), group="patient")
+    parts = {"train": plain[:140], "validation": plain[140:150], "test": plain[150:]}
+    said = found(parts, ("text", "label", "patient"), group="patient")
     assert "50 test rows have the same group as a train row (7 groups)" in said["leak"].says
 
 
@@ -163,7 +167,7 @@ def test_labels_that_are_missing_misspelt_or_alone(found) -> None:
 
 def test_classes_that_are_rare_uneven_or_nowhere_to_be_learnt(found) -> None:
     said = found([*rows(200), *[(f"a strange {noun} case", "odd") for noun in NOUNS[:12]]])
-    assert "'odd'" in said["few rows"].says or "'odd'" in said["few test rows"].says
+    assert "'odd'" in said["few test rows"].says
     assert "100 rows of 'bad', 12 of 'odd' (8 to 1)" in said["imbalance"].says
     plain = rows(200)
     said = found({"train": plain[:150], "test": [*plain[150:], ("never seen", "strange")]})
@@ -247,15 +251,15 @@ def test_wrong_labels_come_first_and_the_trial_says_how_far_to_trust(found) -> N
         (text, {"bad": "good", "good": "bad"}[label] if i in wrong else label) for i, (text, label) in enumerate(plain)
     ]
     said = found(flipped)["suspected labels"]
-    assert said.count >= 10 and said.severity == "info"
-    assert all("looks like" in evidence for evidence in said.evidence[:10])
+    assert 5 <= said.count <= 20 and said.severity == "info"
+    assert all("looks like" in evidence for evidence in said.evidence)
+    contents = {content_digest([flipped[i][0]]) for i in wrong}
+    assert sum(row in contents for row in said.rows[:5]) >= 4
     assert "5% of the labels mistaken on purpose" in said.says
-    places = {text: i for i, (text, _) in enumerate(flipped)}
-    assert len(places) == 400
 
 
 def test_suspicion_is_ranked_by_margin() -> None:
-    p = np.array([[0.9, 0.1], [0.4, 0.6], [0.05, 0.95], [0.5, 0.5]])
+    p = np.array([[0.9, 0.1], [0.4, 0.6], [0.05, 0.95], [0.45, 0.55]])
     targets = np.array([0, 0, 0, 1])
     assert ranked(p, targets).tolist() == [2, 1, 3, 0]
     assert doubtful(p, targets) == 2

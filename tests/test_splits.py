@@ -240,7 +240,7 @@ def test_by_time_the_latest_rows_are_the_test_and_ties_stay_together(tmp_path: P
 def test_what_is_no_time_is_refused_with_its_row(tmp_path: Path, cell: str) -> None:
     rows = [(text, "ab"[i % 2], str(i)) for i, text in enumerate(sentences(30))]
     rows[7] = (*rows[7][:2], cell)
-    with pytest.raises(DataError, match="a.csv, row 8, column 'group': found .* expected a"):
+    with pytest.raises(DataError, match=r"a.csv, row 8, column 'group': found .* expected a"):
         holdout(table(tmp_path / "a.csv", rows, time="group"))
 
 

@@ -115,10 +115,10 @@ def light(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def misspelt(one: str, other: str) -> bool:
-    """Whether one letter was put in, left out or mistaken, or two neighbours swapped. Numbers are not misspelt."""
+    """Whether one letter was put in, left out or mistaken, or two neighbours swapped. Numbers and signs are not."""
     if len(one) > len(other):
         one, other = other, one
-    if len(other) - len(one) > 1 or any(map(str.isdigit, one + other)):
+    if len(other) - len(one) > 1 or len(other) < 2 or not (one + other).isalpha():
         return False
     start = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
     if len(one) < len(other):

@@ -120,8 +120,8 @@ def reread(run: Run) -> Table:
         raise RunError(
             f"{run.path}: its data, {source}, is no longer there; if it moved, name it: `finetooth evaluate RUN DATA`."
         )
-    rest = {"group": columns.group, "id": columns.id, "time": columns.time, "weights": columns.weights}
-    return read(source, input=",".join(columns.input), label=columns.label, **rest)
+    rest: dict[str, Any] = {role: name for role, name in columns.roles().items() if role != "input"}
+    return read(source, input=",".join(columns.input), **rest)
 
 
 def holds_seal(table: Table, split: Split) -> bool:

@@ -12,7 +12,8 @@ class Finding:
     """A sentence and its remedy; `count` says how many rows it concerns.
 
     `rows` are the ids of these rows, the gravest first, and `evidence` says of each, where there is something to say,
-    why it is among them. `chart` is what a page draws of it: a kind and its numbers.
+    why it is among them; where a finding names no rows, its evidence is a list of its own. `chart` is what a page draws
+    of it: a kind and its numbers.
     """
 
     check: str

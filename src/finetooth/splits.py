@@ -68,11 +68,13 @@ def holdout(
             f"{table.source}: {len(own['train'])} rows are too few to be split; {MINIMUM} are the least, a few hundred "
             f"the least that can be judged."
         )
-    cut, notes = own, []
+    cut: dict[str, list[str]] = own
+    notes: list[str] = []
     if missing:
         found = units(table, own["train"], near)
         fixed = [] if synthetic else [unit for unit in found if unit.synthetic]
-        order = _ordered([unit for unit in found if synthetic or not unit.synthetic], seed, stratify)
+        free = [unit for unit in found if synthetic or not unit.synthetic]
+        order = _latest_first(free) if table.columns.time else _dealt(free, seed, stratify)
         cut, notes = _cut(table, order, fixed, {part: share / whole for part, share in missing.items()})
     given = [part for part in PARTS if own[part] and part not in missing] if any(table.parts) else []
     how = [f"{', '.join(given)} as the source has them"] if given else []
@@ -100,7 +102,8 @@ def kfold(
     """
     rows = [*split.train, *split.validation]
     found = units(table, rows, near)
-    order = _ordered([unit for unit in found if not unit.synthetic], seed, stratify, f"fold {repeat}")
+    free, by_time = [unit for unit in found if not unit.synthetic], table.columns.time is not None
+    order = _latest_first(free)[::-1] if by_time else _dealt(free, seed, stratify, f"fold {repeat}")
     if folds < 2 or folds > len(order):
         raise DataError(
             f"{table.source}: {folds} folds were asked for, expected 2 to {len(order):,}, the rows that can stand "
@@ -114,7 +117,6 @@ def kfold(
     labels = sorted({label for label, _ in in_fold})
     rare = [label for label in labels if sum((label, fold) in in_fold for fold in range(folds)) < folds]
     notes = [f"the class '{label}' is so rare that some of the {folds} folds have no row of it" for label in rare]
-    by_time = table.columns.time is not None
     for fold in range(1 if by_time else 0, folds):
         here = [i for unit, f in zip(order, fold_of, strict=True) if f == fold for i in unit.ids]
         seen = [
@@ -162,14 +164,16 @@ def units(table: Table, ids: Sequence[str], near: Clusters | None = None) -> lis
     ]
 
 
-def _ordered(found: list[Unit], seed: int, stratify: bool, purpose: str = "split") -> list[Unit]:
-    """The units in an order whose every stretch has each class's share: by time where there is one, else at random.
+def _latest_first(found: list[Unit]) -> list[Unit]:
+    return sorted(found, key=lambda unit: (-unit.time, unit.name))
+
+
+def _dealt(found: list[Unit], seed: int, stratify: bool, purpose: str = "split") -> list[Unit]:
+    """The units in a random order whose every stretch has each class's share.
 
     Each unit gets a place between 0 and 1 within its class. The offset, one per class, keeps small classes from all
     rounding to the same side.
     """
-    if any(unit.time for unit in found):
-        return sorted(found, key=lambda unit: (-unit.time, unit.name))
     ranks = dict(zip(found, numbers(seed, purpose, 0, row_keys(u.name for u in found)).tolist(), strict=True))
     strata: dict[str, list[Unit]] = defaultdict(list)
     for unit in found:

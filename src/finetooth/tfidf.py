@@ -4,7 +4,6 @@ network is tuned is asked of it: which labels look wrong, whether two sets of te
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ def folds_of(targets: Numbers, clusters: Numbers, keys: Sequence[str], folds: in
     order = np.lexsort((ranks, targets[first]))
     fold = np.empty(len(leaders), dtype=np.int64)
     fold[order] = np.arange(len(leaders)) % folds
-    return cast("Numbers", fold[which])
+    return fold[which]
 
 
 def out_of_fold(matrix: sparse.csr_matrix, targets: Numbers, folds: Numbers, classes: int) -> Probabilities:

@@ -86,6 +86,8 @@ def _accuracy(cells: Sequence[str | float | None], targets: Numbers, folds: Numb
 
 def _numeric(cells: Sequence[str | float | None]) -> NDArray[np.float64] | None:
     try:
-        return np.nan_to_num(np.array([float(cell or 0.0) for cell in cells]), posinf=1e300, neginf=-1e300)
+        values = np.array([float(cell or 0.0) for cell in cells])
     except ValueError:
         return None
+    finite: NDArray[np.float64] = np.clip(np.nan_to_num(values), -1e30, 1e30)
+    return finite

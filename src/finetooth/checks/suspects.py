@@ -8,7 +8,6 @@ is changed or dropped on its account.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +63,7 @@ def ranked(p: Probabilities, targets: Numbers) -> Numbers:
     rows = np.arange(len(targets))
     own = p[rows, targets]
     others = np.where(np.arange(p.shape[1]) == targets[:, None], -1.0, p).max(axis=1)
-    return cast("Numbers", np.argsort(own - others, kind="stable"))
+    return np.argsort(own - others, kind="stable")
 
 
 def doubtful(p: Probabilities, targets: Numbers) -> int:

@@ -78,7 +78,7 @@ def test_other_weights_are_other_data(mixed: Path) -> None:
 MISTAKES = {
     "no list": ("real.csv", "found no list of files"),
     "empty": ("[]", "found no list of files"),
-    "no file": ("[{weight: 1}]", "entry 1: found .* names no file"),
+    "no file": ("[{weight: 1}]", r"entry 1: found .* names no file"),
     "unknown key": ("[{file: real.csv, wieght: 2}]", "'wieght' is not known; did you mean 'weight'"),
     "weight": ("[{file: real.csv, weight: -1}]", "weight: found -1, expected a number, 0 or more"),
     "synthetic": ("[{file: real.csv, synthetic: perhaps}]", "synthetic: found 'perhaps', expected true or false"),
@@ -106,5 +106,5 @@ def test_what_is_no_weight_is_refused_with_its_row(tmp_path: Path, cell: str) ->
     content = [(text, "ab"[i % 2], "1") for i, text in enumerate(sentences(30))]
     content[4] = (*content[4][:2], cell)
     t = table(tmp_path / "a.csv", content, ("text", "label", "w"), weights="w")
-    with pytest.raises(DataError, match="a.csv, row 5, column 'w': found .* expected a weight"):
+    with pytest.raises(DataError, match=r"a.csv, row 5, column 'w': found .* expected a weight"):
         _ = t.weights
