@@ -54,7 +54,6 @@ LATER: dict[str, Any] = {
     "calibrate": False,
     "cache": "off",
     "report_to": None,
-    "data.time": None,
     "data.weights": None,
 }
 LATER_TASKS = (
@@ -117,6 +116,8 @@ class Data(Section):
     """The column with the label; `auto` takes the one named label or target."""
     group: str | None = None
     """Rows with the same cell in this column stay in one part (one patient, one document)."""
+    time: str | None = None
+    """The column with a date or a number; the latest rows become the test part, those before them validation."""
     id: str | None = None
     """The column with a unique id; otherwise ids are made from the rows' contents."""
 

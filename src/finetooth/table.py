@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b, sha256
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from finetooth.errors import DataError
+from finetooth.findings import Finding
 
 PARTS = ("train", "validation", "test")
 
@@ -27,10 +29,17 @@ class Columns:
     label: str | None = None
     group: str | None = None
     id: str | None = None
+    time: str | None = None
 
     def roles(self) -> dict[str, Any]:
         """As data.json keeps it."""
-        return {"input": list(self.input), "label": self.label, "group": self.group, "id": self.id}
+        return {
+            "input": list(self.input),
+            "label": self.label,
+            "group": self.group,
+            "id": self.id,
+            "time": self.time,
+        }
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,8 @@ class Table:
     """Rows as they were read: every cell is text or missing.
 
     `places` tells for each row the file and the row number in it (1 is the first row after the header), for messages;
-    `parts` the part that the source itself assigns (None where it does not).
+    `parts` the part that the source itself assigns (None where it does not); `found` what reading had to clean. A
+    table of images has the `folder` in which the files that its input column names lie.
     """
 
     data: pa.Table
@@ -46,6 +56,8 @@ class Table:
     source: str
     places: Sequence[tuple[str, int]] = field(repr=False)
     parts: Sequence[str | None] = field(repr=False)
+    found: tuple[Finding, ...] = ()
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return cast(int, self.data.num_rows)
@@ -76,8 +88,18 @@ class Table:
 
     @cached_property
     def contents(self) -> list[str]:
-        """A digest of each row's inputs: equal for equal inputs, whatever file or row they stand in."""
+        """A digest of each row's inputs: equal for equal inputs, whatever file or row they stand in.
+
+        An image counts by the bytes of its file.
+        """
+        if self.folder is not None:
+            return [blake2b(self.file(i).read_bytes(), digest_size=8).hexdigest() for i in range(len(self))]
         return [content_digest(row) for row in self.inputs]
+
+    def file(self, i: int) -> Path:
+        """The image file of row i."""
+        assert self.folder is not None, "only a table of images has files"
+        return self.folder / self.inputs[i][0]
 
     @cached_property
     def ids(self) -> list[str]:

@@ -34,6 +34,7 @@ def read(
     label: str | None = None,
     group: str | None = None,
     id: str | None = None,
+    time: str | None = None,
     labelled: bool = True,
 ) -> Table:
     """Read a file, or a folder that holds the files train, validation, test, into a Table.
@@ -53,6 +54,7 @@ def read(
     files = _part_files(path) if path.is_dir() else [(None, path)]
     tables = [(part, file, _read_file(file)) for part, file in files]
     first = tables[0][2].column_names
+    flags = {"input": input, "label": label, "group": group, "id": id, "time": time}
     for _, file, table in tables[1:]:
         if set(table.column_names) != set(first):
             raise DataError(
@@ -62,7 +64,7 @@ def read(
     data = pa.concat_tables([table.select(first) for _, _, table in tables])
     return Table(
         data=data,
-        columns=choose(path, data.column_names, input=input, label=label, group=group, id=id, labelled=labelled),
+        columns=choose(path, data.column_names, **flags, labelled=labelled),
         source=str(path),
         places=[(file.name, row + 1) for _, file, table in tables for row in range(table.num_rows)],
         parts=[part for part, _, table in tables for _ in range(table.num_rows)],

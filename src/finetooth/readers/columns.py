@@ -20,6 +20,7 @@ def choose(
     label: str | None,
     group: str | None,
     id: str | None,
+    time: str | None,
     labelled: bool,
 ) -> Columns:
     """The roles of the columns `names`; raises DataError when a flag names none of them or the guess is not certain."""
@@ -54,4 +55,5 @@ def choose(
         label=chosen,
         group=named("group", group) if group else None,
         id=named("id", id) if id else None,
+        time=named("time", time) if time else None,
     )
