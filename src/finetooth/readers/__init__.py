@@ -10,6 +10,7 @@ import pyarrow as pa
 from finetooth.errors import DataError, nearest
 from finetooth.readers.columns import choose
 from finetooth.readers.delimited import read_csv, read_tsv
+from finetooth.readers.images import is_image_folder, read_images
 from finetooth.readers.jsonl import read_jsonl
 from finetooth.readers.parquet import read_parquet
 from finetooth.table import PARTS, Table
@@ -37,7 +38,7 @@ def read(
     time: str | None = None,
     labelled: bool = True,
 ) -> Table:
-    """Read a file, or a folder that holds the files train, validation, test, into a Table.
+    """Read a file, or a folder that holds the files train, validation, test, or a folder of images, into a Table.
 
     `input` may name several columns, separated by commas. With labelled=False a missing label column is allowed.
     Raises DataError, in one sentence, for what cannot be read.
@@ -51,6 +52,8 @@ def read(
         raise DataError(
             f"{path}: no such file or folder; {hint if 'did you' in hint or not around else 'check the name'}"
         )
+    if is_image_folder(path):
+        return read_images(path, input=input, label=label, group=group, id=id, time=time, labelled=labelled)
     files = _part_files(path) if path.is_dir() else [(None, path)]
     tables = [(part, file, _read_file(file)) for part, file in files]
     first = tables[0][2].column_names
