@@ -21,9 +21,10 @@ from PIL import Image
 
 SIDE = 32  # pixels of a thumbnail's side
 COPY = 0.2  # a copy differs at most by this share of what moving the picture by one pixel of its thumbnail changes
-CERTAIN = 0.02  # from this share on it is a copy, whatever else resembles it
-CROWD = 8  # where so many pictures resemble one,
+APART = 0.6  # where no other picture differs by less than this share, the copies stand out by themselves
+CROWD = 8  # where others do, and so many pictures resemble one,
 NEARER = 0.25  # a copy of it differs at most by this share of what the last of them does
+CERTAIN = 0.02  # or by this, whatever else resembles it
 
 WAVES = 8  # cosine coefficients per direction; the first of all, the mean, is left out
 FLAT = 0.05  # of their root mean square: a coefficient below it counts as zero, so that noise does not decide its bit
@@ -86,7 +87,7 @@ def near(thumbnails: Thumbnails) -> list[Alike]:
     """The pairs that are copies, most similar first; the order of the pictures plays no part in what is found.
 
     Of pictures whose fingerprints are equal, each is paired with the first. Where a picture has many that resemble it,
-    as drawings of one kind or copies of one form do, a copy has to stand out from them (after Lowe 2004, Distinctive
+    as drawings of one kind and fillings of one form do, a copy has to stand out from them (after Lowe 2004, Distinctive
     Image Features from Scale-Invariant Keypoints, section 7.1).
     """
     # Sorted by their content, so that the same pictures in another order are compared in the same way.
@@ -100,11 +101,7 @@ def near(thumbnails: Thumbnails) -> list[Alike]:
     ranked, place = _ranked(pairs.one * len(first) + pairs.other, unlike)
     best = ranked[place == 0]
     a, b, unlike = pairs.one[best], pairs.other[best], unlike[best]
-    crowd = np.full(len(first), np.inf)
-    own, others = np.concatenate([a, b]), np.concatenate([unlike, unlike])
-    ranked, place = _ranked(own, others)
-    last = ranked[place == CROWD - 1]
-    crowd[own[last]] = others[last]
+    crowd = _crowd(len(first), np.concatenate([a, b]), np.tile(unlike, 2))
     limit = np.minimum(COPY, NEARER * np.minimum(crowd[a], crowd[b]))
     copies = best[unlike <= np.maximum(limit, CERTAIN)]
     found = [
@@ -199,10 +196,10 @@ def _pruned(names: Numbers, ranks: Numbers, pictures: int) -> tuple[Numbers, Num
     """Each pair once, by its nearest views, if it is among the KEPT nearest of one of its pictures."""
     ranked, place = _ranked(names, ranks)
     names, ranks = names[ranked[place == 0]], ranks[ranked[place == 0]]
+    owners = np.concatenate([names // 2 // pictures, names // 2 % pictures])
+    ranked, place = _ranked(owners, np.tile(ranks // 64, 2))
     keep = np.zeros(len(names), dtype=np.bool_)
-    for owners in (names // 2 // pictures, names // 2 % pictures):
-        ranked, place = _ranked(owners, ranks // 64)
-        keep[ranked[place < KEPT]] = True
+    keep[ranked[place < KEPT] % max(len(names), 1)] = True
     return names[keep], ranks[keep]
 
 
@@ -212,6 +209,19 @@ def _ranked(owners: Numbers, worth: NDArray[np.generic]) -> tuple[Numbers, Numbe
     sorted_owners = owners[ranked]
     starts = np.flatnonzero(np.diff(sorted_owners, prepend=-1))
     return ranked, np.arange(len(ranked)) - np.repeat(starts, np.diff(starts, append=len(ranked)))
+
+
+def _crowd(pictures: int, owners: Numbers, unlike: Floats) -> Floats:
+    """How much the CROWD-th of those that resemble each picture differs from it; infinite where there is no crowd."""
+    crowd = np.full(pictures, np.inf, dtype=np.float32)
+    ranked, place = _ranked(owners, unlike)
+    last = ranked[place == CROWD - 1]
+    crowd[owners[last]] = unlike[last]
+    # A picture of which there are many copies has no crowd, if nothing lies between them and all others.
+    copies = np.bincount(owners[unlike <= COPY], minlength=pictures)
+    between = np.bincount(owners[(unlike > COPY) & (unlike < APART)], minlength=pictures)
+    crowd[(between == 0) & (copies < KEPT)] = np.inf
+    return crowd
 
 
 def _compared(thumbnails: Thumbnails, chosen: Numbers, pairs: _Pairs) -> tuple[Floats, Floats]:
