@@ -1,8 +1,8 @@
 """What `check` finds of faults planted in real sets, and what it reports where none was planted.
 
-Run: python bench/check.py. Four sets: 500 exact copies and 500 lightly edited ones (bench/text_edits.py) are put into the
-test part; 5 % of the labels are mistaken, uniformly and for the class they are most often confused with, and the same
-number of rows is flagged; groups are torn; a column that reveals the label is planted. cleanlab ranks the same
+Run: python bench/check.py. 500 exact copies and 500 lightly edited ones (bench/text_edits.py) are put into the test
+part of each set that is large enough; 5 % of the labels are mistaken, uniformly and for the class they are most often
+confused with, and as many rows are flagged; a column that reveals the label is planted. cleanlab ranks the same
 probabilities beside ours.
 """
 
@@ -20,9 +20,9 @@ from cleanlab.rank import get_label_quality_scores
 import common
 import data
 import finetooth as ft
-from text_edits import lightly
 from finetooth import duplicates, tfidf
 from finetooth.checks.suspects import ranked
+from text_edits import lightly
 
 SETS = ("movies", "tweets", "amazon", "nyt", "medmcqa", "reuters")
 SEEDS = (0, 1, 2)

@@ -11,6 +11,7 @@ from finetooth.checks import CHECKS, Sample
 from finetooth.checks.base import Numbers
 from finetooth.errors import DataError
 from finetooth.findings import Finding
+from finetooth.likeness import see
 from finetooth.table import Table
 
 GRAVITY = {"error": 0, "warning": 1, "info": 2}
@@ -43,14 +44,15 @@ def check(
     `against` are rows of the place where the model will work, `lengths` the tokens of each row for a model that takes
     `limit` of them. Rows that cannot be parted are checked all the same. Test labels are read, never altered.
     """
-    equal, near = clusters(table)
+    seen = see(table) if table.folder is not None else None
+    equal, near = duplicates.of(table, seen)
     found: list[Finding] = []
     parted = None
     try:
         parted = splits.holdout(table, near=near, **split)
     except DataError as error:
         found.append(Finding("split", "error", str(error), "Collect more rows.", len(table)))
-    sample = Sample(table, parted, equal, near, lengths, limit, against)
+    sample = Sample(table, parted, equal, near, lengths, limit, against, seen)
     return Checked(sample, examine(sample, tuple(found), progress))
 
 
@@ -66,8 +68,3 @@ def examine(
             progress(name)
         every += check(sample)
     return tuple(sorted(every, key=lambda finding: GRAVITY[finding.severity]))
-
-
-def clusters(table: Table) -> tuple[Numbers, Numbers]:
-    """Cluster numbers of equal and of nearly equal rows."""
-    return duplicates.clusters(["\n".join(row) for row in table.inputs])

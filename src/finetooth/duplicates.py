@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from finetooth import likeness
 from finetooth.table import Table
 
 Numbers = NDArray[np.int64]
@@ -40,9 +41,21 @@ _WORD = re.compile(
 _APOSTROPHE = re.compile(r"(?<=\w)['\u2019`\u00b4](?=\w)")
 
 
-def of(table: Table) -> Numbers:
-    """The cluster number of each row of a table: of equal and nearly equal inputs."""
-    return clusters(["\n".join(row) for row in table.inputs])[1]
+def of(table: Table, seen: likeness.Seen | None = None) -> tuple[Numbers, Numbers]:
+    """Per row two cluster numbers, as `clusters` gives them for texts; of images, those of equal files and of copies.
+
+    `seen` are the images where they were decoded before.
+    """
+    if table.folder is None:
+        return clusters(["\n".join(row) for row in table.inputs])
+    seen = seen or likeness.see(table)
+    first: dict[str, int] = {}
+    equal = np.array([first.setdefault(content, i) for i, content in enumerate(table.contents)], dtype=np.int64)
+    near = equal.copy()
+    for cluster in likeness.clusters(likeness.near(seen.fingerprints)):
+        rows = [seen.rows[i] for i in cluster]
+        near[np.isin(near, near[rows])] = near[rows].min()
+    return equal, near
 
 
 def words(text: str) -> list[str]:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from finetooth import machine, rates, schedules, splits
+from finetooth import duplicates, machine, rates, schedules, splits
 from finetooth.backbones import Backbone, Layers
 from finetooth.batches import Batches
-from finetooth.check import clusters, examine
+from finetooth.check import examine
 from finetooth.checks import Sample
 from finetooth.errors import DataError, PlanError, nearest
 from finetooth.findings import Finding
@@ -140,7 +140,7 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
         hint = nearest(plan.metric_for_best_model, known)
         raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
     names = task.names(table)
-    equal, near = clusters(table)
+    equal, near = duplicates.of(table)
     split = splits.holdout(table, near=near, **plan.split.model_dump())
     if rows is not None:
         split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))

@@ -131,6 +131,8 @@ def fix(checked: Checked, out: Path) -> tuple[list[Change], Path]:
     Where the source has parts, `out` is a folder and gets a file for each. Raises DataError where it cannot be written.
     """
     table = checked.sample.table
+    if table.folder is not None:
+        raise DataError(f"{table.source}: cleaned copies of image folders are not in this version; see the findings.")
     if out.exists():
         raise DataError(f"{out}: exists already; name a file that does not, so that nothing is overwritten.")
     changes = repairs(checked)

@@ -128,7 +128,7 @@ def kfold(
 
 def units(table: Table, ids: Sequence[str], near: Clusters | None = None) -> list[Unit]:
     """The rows that have to stay together: equal or nearly equal inputs, equal groups, and chains of them."""
-    near = duplicates.of(table) if near is None else near
+    near = duplicates.of(table)[1] if near is None else near
     leader: dict[str, str] = {}
 
     def find(key: str) -> str:

@@ -50,10 +50,11 @@ class Columns:
 class Table:
     """Rows as they were read: every cell is text or missing.
 
-    `places` tells for each row the file and the row number in it (1 is the first row after the header), for messages;
-    `parts` the part that the source itself assigns (None where it does not); `found` what reading had to clean. A
-    mix of several sources tells which rows are `synthetic`, made up by a model or a template, and in `shares` how much
-    each counts. A table of images has the `folder` in which the files that its input column names lie.
+    `places` tells for each row the file and the row number in it (1 is the first row after the header, 0 the file as a
+    whole), for messages; `parts` the part that the source itself assigns (None where it does not); `found` what reading
+    had to clean. A mix of several sources tells which rows are `synthetic`, made up by a model or a template, and in
+    `shares` how much each counts. A table of images has the `folder` in which the files that its input column names
+    lie.
     """
 
     data: pa.Table
@@ -125,7 +126,7 @@ class Table:
         An image counts by the bytes of its file.
         """
         if self.folder is not None:
-            return [blake2b(self.file(i).read_bytes(), digest_size=8).hexdigest() for i in range(len(self))]
+            return [_file_digest(self.file(i)) for i in range(len(self))]
         return [content_digest(row) for row in self.inputs]
 
     def file(self, i: int) -> Path:
@@ -176,7 +177,7 @@ class Table:
     def place(self, i: int) -> str:
         """How a message names row i."""
         file, row = self.places[i]
-        return f"{file}, row {row}"
+        return f"{file}, row {row}" if row else file
 
     def digest(self, ids: Iterable[str]) -> str:
         """SHA-256 over the ids, contents, labels and groups of these rows; their order plays no part."""
@@ -224,6 +225,13 @@ def _weight(cell: str | None, place: str, column: str) -> float:
     if not (isfinite(number) and number >= 0):
         raise DataError(f"{place}, column '{column}': found {cell!r}, expected a weight: a number, 0 or more.")
     return number
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        return blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: the file cannot be read: {error.strerror}.") from error
 
 
 def content_digest(inputs: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from finetooth.checks.copies import contradictions, copies, leaks
 from finetooth.checks.coverage import coverage
 from finetooth.checks.giveaway import giveaway
 from finetooth.checks.groups import documents, torn_groups
+from finetooth.checks.images import images
 from finetooth.checks.labels import classes, labels
 from finetooth.checks.lengths import lengths
 from finetooth.checks.shifts import shifts
@@ -18,6 +19,7 @@ from finetooth.checks.times import times
 __all__ = ["CHECKS", "Check", "Sample"]
 
 CHECKS: dict[str, Check] = {
+    "images": images,
     "labels": labels,
     "classes": classes,
     "leaks": leaks,

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from finetooth import tfidf
 from finetooth.findings import Finding
+from finetooth.likeness import Seen
 from finetooth.table import PARTS, Split, Table
 
 Numbers = NDArray[np.int64]
@@ -24,8 +25,8 @@ class Sample:
 
     `equal` and `near` are cluster numbers per row, of inputs that are the same but for case and punctuation, and of
     these and the lightly edited. `lengths` are tokens per row for a model that takes `limit` of them; `against` are
-    rows of the place where the model will work. Where training follows, the test rows are `sealed`:
-    checks that weigh labels leave theirs alone.
+    rows of the place where the model will work; `seen` are the images of a table of images. Where training follows,
+    the test rows are `sealed`: checks that weigh labels leave theirs alone.
     """
 
     table: Table
@@ -35,6 +36,7 @@ class Sample:
     lengths: Numbers | None = None
     limit: int | None = None
     against: Table | None = None
+    seen: Seen | None = None
     sealed: bool = False
 
     @cached_property

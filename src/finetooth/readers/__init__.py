@@ -10,6 +10,7 @@ import pyarrow as pa
 from finetooth.errors import DataError, nearest
 from finetooth.readers.columns import choose
 from finetooth.readers.delimited import read_csv, read_tsv
+from finetooth.readers.images import is_image_folder, read_images
 from finetooth.readers.jsonl import read_jsonl
 from finetooth.readers.mix import Ingredient, combine, read_mix
 from finetooth.readers.parquet import read_parquet
@@ -39,7 +40,7 @@ def read(
     weights: str | None = None,
     labelled: bool = True,
 ) -> Table:
-    """Read a file, or a folder that holds the files train, validation, test, into a Table.
+    """Read a file, or a folder that holds the files train, validation, test, or a folder of images, into a Table.
 
     `input` may name several columns, separated by commas. With labelled=False a missing label column is allowed.
     Raises DataError, in one sentence, for what cannot be read.
@@ -54,6 +55,8 @@ def read(
             f"{path}: no such file or folder; {hint if 'did you' in hint or not around else 'check the name'}"
         )
     flags = {"input": input, "label": label, "group": group, "id": id, "time": time, "weights": weights}
+    if is_image_folder(path):
+        return read_images(path, **flags, labelled=labelled)
     if path.suffix.lower() in (".yaml", ".yml"):
         return read_mix(path, lambda file: read(file, **flags, labelled=labelled))
     files = _part_files(path) if path.is_dir() else [(None, path)]
