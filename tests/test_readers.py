@@ -5,16 +5,20 @@ import gzip
 import io
 import json
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
+import huggingface_hub
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from finetooth import read
 from finetooth.errors import DataError
+from finetooth.table import Table
 
 PLAIN = [".csv", ".tsv", ".jsonl", ".json", ".parquet"]
 ENDINGS = [*PLAIN, *(f"{ending}.gz" for ending in PLAIN), *(f"{ending}.zst" for ending in PLAIN)]
@@ -298,3 +302,101 @@ def test_a_missing_file_is_refused_with_the_nearest_name(
 ) -> None:
     put(tmp_path / "reviews.csv", content(".csv"))
     assert re.search(says, refusal(capfd, tmp_path / source))
+
+
+# Data sets of the Hub, and as the library `datasets` saves them
+
+
+def dataset(rows: Sequence[tuple[str, int]]) -> datasets.Dataset:
+    kinds = datasets.Features(
+        {
+            "text": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=["bad", "good"]),
+            "n": datasets.Value("int8"),
+        }
+    )
+    columns = {"text": [t for t, _ in rows], "label": [label for _, label in rows], "n": list(range(len(rows)))}
+    return datasets.Dataset.from_dict(columns, features=kinds)
+
+
+SETS = datasets.DatasetDict(
+    {
+        "train": dataset([("a", 1), ("b", 0)]).select([1, 0]),
+        "validation": dataset([("c", 1)]),
+        "test": dataset([("d", -1)]),
+        "unsupervised": dataset([("e", -1)]),
+    }
+)
+
+
+def as_read(t: Table) -> None:
+    """The rows of SETS."""
+    assert t.inputs == [("b",), ("a",), ("c",), ("d",)]
+    assert t.labels == ["bad", "good", "good", None]
+    assert t.column("n") == ["1", "0", "0", "0"]
+    assert list(t.parts) == ["train", "train", "validation", "test"]
+    assert t.place(3) == "test, row 1"
+    assert [(f.check, f.count) for f in t.found] == [("files not read", 1)] and "unsupervised" in t.found[0].says
+
+
+def test_a_saved_data_set_is_read_with_the_names_of_its_classes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    SETS.save_to_disk(str(tmp_path / "d"))
+    capfd.readouterr()
+    as_read(read(tmp_path / "d"))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("splits", [False, True])
+def test_a_saved_data_set_of_one_piece_has_no_parts(tmp_path: Path, splits: bool) -> None:
+    one = SETS["validation"]
+    (datasets.DatasetDict({"all": one}) if splits else one).save_to_disk(str(tmp_path / "d"))
+    t = read(tmp_path / "d")
+    assert (t.labels, list(t.parts), t.found) == (["good"], [None], ())
+    assert t.place(0) == ("all, row 1" if splits else "d, row 1")
+
+
+def test_a_data_set_of_the_hub_is_read_like_a_saved_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda *given, **options: asked.append((given, options)) or SETS)
+    t = read("hub:owner/name")
+    as_read(t)
+    assert t.source == "hub:owner/name" and asked == [(("owner/name",), {})]
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert re.search(r"cannot be read: .*name is right.*reached.*\.parquet", refusal(capfd, "hub:owner/name"))
+
+
+def test_a_missing_library_is_named(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    assert "pip install 'finetooth[hub]'" in refusal(capfd, "hub:owner/name")
+
+
+@pytest.mark.parametrize(
+    ("sets", "says"),
+    [
+        (
+            {"train": datasets.Dataset.from_dict({"text": ["a"], "label": [["x"]]})},
+            "split train, row 1.*column 'label'",
+        ),
+        ({"train": datasets.Dataset.from_dict({"text": [], "label": []})}, "split train: there are no rows"),
+        ({"a": SETS["test"], "b": SETS["test"]}, "none of its splits a, b is named train"),
+    ],
+)
+def test_a_mistake_in_a_saved_data_set_is_refused_in_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], sets: dict[str, datasets.Dataset], says: str
+) -> None:
+    datasets.DatasetDict(sets).save_to_disk(str(tmp_path / "d"))
+    capfd.readouterr()
+    assert re.search(says, refusal(capfd, tmp_path / "d"))
+
+
+def test_a_damaged_saved_data_set_is_refused_in_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path / "d" / "dataset_dict.json", "{")
+    assert "Save it again" in refusal(capfd, tmp_path / "d")

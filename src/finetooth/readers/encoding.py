@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import io
 import re
+from collections import Counter
 from typing import Any, BinaryIO
 
 from finetooth.findings import Finding
 from finetooth.readers.packed import BLOCK
 
 HEAD = 1 << 16  # bytes by which an encoding is judged
+VOTES = 8
 # UTF-32's mark begins as UTF-16's does, so it comes first.
 MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
@@ -58,7 +60,7 @@ def codec_of(raw: BinaryIO) -> str:
     sample, block, ended = b"", head, False
     while not ended:
         ended = not block
-        wrong = len(ESCAPED.findall(decoder.decode(block, ended)))
+        wrong = len(ESCAPED.findall(HALF.sub("", decoder.decode(block, ended))))
         if wrong and len(sample) < HEAD:
             sample += b"\n".join(line for line in block.split(b"\n") if not line.isascii())[:HEAD]
         bad += wrong
@@ -86,13 +88,22 @@ def _legacy(sample: bytes) -> str:
     code page it is of cannot be told from a few of them: they are Windows-1252, which holds Latin-1."""
     if 4 * sum(map(len, RUNS.findall(sample))) < len(sample):
         return "cp1252"
+    if len(sample) >= HEAD:
+        sample = sample.rpartition(b"\n")[0] or sample  # the last line may be cut within a character
+    lines = sample.split(b"\n")
+    # One damaged character spoils the whole sample for every encoding, so then a part of the lines each has a vote.
+    if codec := _guess(sample):
+        return codec
+    votes = Counter(_guess(b"\n".join(part)) for i in range(VOTES) if (part := lines[i::VOTES]))
+    return next((codec for codec, _ in votes.most_common() if codec), "cp1252")
+
+
+def _guess(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     # 0.5: a text full of English names and addresses looks half like chaos, and is still nearest to its own encoding.
     best = from_bytes(sample, cp_isolation=list(NAMES), threshold=0.5).best()
-    if best is None or (best.encoding == "cp1251" and best.coherence < 0.2):
-        return "cp1252"
-    return best.encoding
+    return None if best is None or (best.encoding == "cp1251" and best.coherence < 0.2) else best.encoding
 
 
 class Text(io.TextIOWrapper):

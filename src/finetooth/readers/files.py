@@ -12,7 +12,7 @@ from finetooth.errors import DataError, nearest, shown
 from finetooth.findings import Finding
 from finetooth.readers.content import Content
 from finetooth.readers.delimited import MARKS, read_csv, read_tsv
-from finetooth.readers.encoding import HEAD, UNICODE, codec_of
+from finetooth.readers.encoding import HEAD, ODD, UNICODE, codec_of
 from finetooth.readers.file import File
 from finetooth.readers.objects import read_json
 from finetooth.readers.packed import opened, packing
@@ -49,7 +49,6 @@ FOREIGN = {
     b"\x89PNG": "an image",
     b"\xff\xd8\xff": "an image",
 }
-CONTROL = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def read_file(path: Path, name: str) -> Content:
@@ -102,7 +101,7 @@ def _looked_at(path: Path, name: str) -> File:
         file = File(path, name, codec_of(raw))
     with file.text() as text:
         head = text.read(HEAD)
-    if file.codec not in UNICODE and 20 * len(CONTROL.findall(head)) > len(head):
+    if file.codec not in UNICODE and 10 * len(ODD.findall(head)) > len(head):
         raise DataError(
             f"{path}: neither text nor Parquet: it begins with {start[:8]!r}; {nearest('', READERS)} (each also as .gz "
             f"or .zst)"

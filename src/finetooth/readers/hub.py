@@ -74,6 +74,8 @@ def _read(source: str, how: str, name: str, remedy: str) -> tuple[list[Piece], l
 def _content(place: str, rows: Any) -> Content:
     """The rows of one split. A class that is a number with a name, as the library has it, is its name."""
     classes = {name: pa.array(kind.names) for name, kind in rows.features.items() if hasattr(kind, "int2str")}
+    if not len(rows):
+        raise DataError(f"{place}: there are no rows in it.")
     nested = {}
     schema = pa.schema([(name, pa.string()) for name in rows.column_names])
     tables, wrong = [], 0
@@ -94,8 +96,6 @@ def _content(place: str, rows: Any) -> Content:
     if wrong:
         says = f"{place}: {wrong:,} bytes in its cells are not UTF-8; they were read as Windows-1252."
         found.append(Finding("encoding", "warning", says, "Write the column as text, in UTF-8.", wrong))
-    if not tables:
-        raise DataError(f"{place}: there are no rows in it.")
     return Content(pa.concat_tables(tables), found, nested)
 
 

@@ -18,7 +18,7 @@ from finetooth.readers.encoding import halves
 from finetooth.readers.file import File
 
 BLOCK = 1 << 20  # characters read at a time
-CELLS, CHARACTERS = 500_000, 1 << 23  # what is held as Python objects at a time
+CELLS, CHARACTERS = 200_000, 1 << 23  # what is held as Python objects at a time
 LONGEST = 1 << 26  # characters of one object
 WIDEST = 10_000  # columns
 HALF = re.compile("[\ud800-\udfff]")
