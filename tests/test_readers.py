@@ -385,7 +385,6 @@ def test_a_missing_library_is_named(capfd: pytest.CaptureFixture[str], monkeypat
             {"train": datasets.Dataset.from_dict({"text": ["a"], "label": [["x"]]})},
             "split train, row 1.*column 'label'",
         ),
-        ({"train": datasets.Dataset.from_dict({"text": [], "label": []})}, "split train: there are no rows"),
         ({"a": SETS["test"], "b": SETS["test"]}, "none of its splits a, b is named train"),
     ],
 )
@@ -395,6 +394,12 @@ def test_a_mistake_in_a_saved_data_set_is_refused_in_one_sentence(
     datasets.DatasetDict(sets).save_to_disk(str(tmp_path / "d"))
     capfd.readouterr()
     assert re.search(says, refusal(capfd, tmp_path / "d"))
+
+
+def test_an_empty_data_set_is_refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = datasets.DatasetDict({"train": dataset([])})
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: nothing)
+    assert "split train: there are no rows" in refusal(capfd, "hub:owner/name")
 
 
 def test_a_damaged_saved_data_set_is_refused_in_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -288,6 +288,39 @@ def test_cleaned(tmp_path: Path, name: str, data: bytes | str, cells: Rows, coun
         assert finding.severity in ("info", "warning") and finding.says.startswith(f"{name}: ") and finding.remedy
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("a.csv", "text,label\na,b\nc\nd\n", "fewer cells than the header: 2, the first in line 3"),
+        ("a.csv", 'text,label\na,b\n"c\nc",d,\n', "beyond the header's: 1, the first in line 3"),
+        ("a.csv", PLAIN + PLAIN, "the header once more: 1, the first in line 4"),
+        ("a.csv", "text,label\na,b\n\n\nc,d\n", "blank lines between rows: 2, the first in line 3"),
+        ("a.jsonl", LINES.strip() + ",\n" + LINES, "JSON has no place: 1, the first in line 2"),
+        ("a.csv", MIXED, r"1 bytes \(the first in line 4\) are not UTF-8"),
+    ],
+)
+def test_a_finding_names_the_first_line(tmp_path: Path, name: str, data: bytes | str, says: str) -> None:
+    (finding,) = read(put(tmp_path / name, data)).found
+    assert re.search(says, finding.says)
+
+
+def test_western_text_of_odd_bytes_loses_none(tmp_path: Path) -> None:
+    """What another program garbled before (an apostrophe as three bytes) makes no English text Chinese."""
+    odd = b"".join(
+        b"I\x8a\x97\xc8ll be there, said Ren\xe9e%c and it\xe4\xf3\xbbs fine;b\n" % b for b in range(0x80, 0x100)
+    )
+    t = read(put(tmp_path / "a.csv", b"text;label\n" + odd))
+    western = {b: bytes([b]).decode("cp1252", "ignore") or chr(b) for b in range(256)}
+    assert t.column("text") == ["".join(western[b] for b in line[:-2]) for line in odd.split(b"\n")[:-1]]
+    assert len(set(western.values())) == 256 and told(t)["encoding"] == 128 * 8
+
+
+def test_an_encoding_is_told_from_a_long_file_with_little_of_it(tmp_path: Path) -> None:
+    rows = [("plain English text", "pos")] * 20_000 + [(CHINESE, "好")] * 3_000
+    t = read(put(tmp_path / "a.csv", csv(*rows).encode("gbk")))
+    assert t.inputs[-1] == (CHINESE,) and told(t) == {"encoding": 3_000 * (len(CHINESE) + 1)}
+
+
 STAY = ["NA", "None", "null", "007", "1e5", "True", "nan", "-0", "1.0", "N/A", " x ", "#", "1_000", "'", "\\N", "inf"]
 
 

@@ -37,4 +37,4 @@ class Tally:
         self.count += 1
 
     def __str__(self) -> str:
-        return f"{self.count:,} {'row' if self.count == 1 else 'rows'} (the first in line {self.first})"
+        return f"{self.count:,}, the first in line {self.first}"

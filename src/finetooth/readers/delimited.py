@@ -86,17 +86,17 @@ def _read(file: File, expected: str) -> Content:
         says = f"{file.name}: its cells are separated by {MARKS[delimiter]}, not by {MARKS[expected]}; it was read so."
         found.append(Finding("delimiter", "info", says, "Nothing has to be done.", 1))
     if short.count:
-        says = f"{file.name}: {short} have fewer cells than the header; the cells they lack are missing."
+        says = f"{file.name}: rows with fewer cells than the header: {short}; the cells they lack are missing."
         remedy = 'Put cells that contain a line break in "double quotes".'
         found.append(Finding("ragged rows", "warning", says, remedy, short.count))
     if long.count:
-        says = f"{file.name}: {long} have more cells than the header, all of them empty; those were left out."
+        says = f"{file.name}: rows with empty cells beyond the header's: {long}; those cells were left out."
         found.append(Finding("ragged rows", "warning", says, "Take out the delimiters at their ends.", long.count))
     if repeated.count:
-        says = f"{file.name}: the header stands again in {repeated}, which were dropped."
+        says = f"{file.name}: rows that are the header once more: {repeated}; they were dropped."
         found.append(Finding("repeated header", "warning", says, "Join files without their headers.", repeated.count))
     if blank.count:
-        says = f"{file.name}: {blank} are blank lines between others and count as nothing."
+        says = f"{file.name}: blank lines between rows: {blank}; they count as nothing."
         found.append(Finding("blank lines", "info", says, "Nothing has to be done.", blank.count))
     return Content(pa.concat_tables(chunks) if chunks else schema.empty_table(), found, header=True)
 

@@ -65,13 +65,13 @@ def read_json(file: File) -> Content:
             flush()
         found = text.found(file.name)
     if commas.count:
-        says = f"{file.name}: {commas} have a comma after them for which JSON has no place; it was passed over."
+        says = f"{file.name}: commas for which JSON has no place: {commas}; they were passed over."
         found.append(Finding("trailing commas", "info", says, "Nothing has to be done.", commas.count))
     if surrogates:
         found.append(halves(file.name, surrogates))
     lacking = sum(count for length, count in lengths.items() if length < len(names))
     if lacking:
-        says = f"{file.name}: {lacking:,} rows lack a key that others have; their cells are missing."
+        says = f"{file.name}: rows that lack a key which others have: {lacking:,}; their cells are missing."
         found.append(Finding("ragged rows", "info", says, "Nothing has to be done if that is meant.", lacking))
     data = pa.concat_tables(chunks, promote_options="default") if chunks else pa.table({})
     return Content(data, found, nested)
