@@ -373,6 +373,11 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(
     assert re.search(r"cannot be read: .*name is right.*reached.*\.parquet", refusal(capfd, "hub:owner/name"))
 
 
+@pytest.mark.parametrize("name", ["", "../data", "/etc", "a/b/c"])
+def test_a_path_is_no_name_of_the_hub(capfd: pytest.CaptureFixture[str], name: str) -> None:
+    assert "expected hub:owner/name" in refusal(capfd, f"hub:{name}")
+
+
 def test_a_missing_library_is_named(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert "pip install 'finetooth[hub]'" in refusal(capfd, "hub:owner/name")

@@ -154,6 +154,12 @@ def halves(name: str, count: int) -> Finding:
     return Finding("lone surrogates", "warning", says, "Cut texts between characters where they are made.", count)
 
 
+def western_cells(name: str, count: int) -> Finding:
+    """Tells of so many bytes, in columns of text, that were read as Windows-1252."""
+    says = f"{name}: {count:,} bytes in its cells are not UTF-8; they were read as Windows-1252."
+    return Finding("encoding", "warning", says, "Write the column as text, in UTF-8.", count)
+
+
 class _Mended(io.RawIOBase):
     """Bytes in any encoding, given on as UTF-8."""
 

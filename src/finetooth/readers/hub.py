@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import ERROR
@@ -15,9 +16,11 @@ from finetooth.errors import DataError
 from finetooth.findings import Finding
 from finetooth.readers.cells import texts
 from finetooth.readers.content import Content
+from finetooth.readers.encoding import western_cells
 from finetooth.readers.folder import Piece, part_of
 
 HUB = "hub:"
+NAME = re.compile(r"hub:(\w[\w.-]*/)?\w[\w.-]*")  # never a path, which the library would take as well
 ROWS = 10_000  # turned into text at a time
 
 
@@ -33,6 +36,8 @@ def read_saved(folder: Path) -> tuple[list[Piece], list[Finding]]:
 
 def read_hub(source: str) -> tuple[list[Piece], list[Finding]]:
     """`hub:owner/name`, downloaded into the library's own cache. No code that comes with a data set is run."""
+    if not NAME.fullmatch(source):
+        raise DataError(f"{source}: found no name of a data set, expected {HUB}owner/name.")
     remedy = "Look whether the name is right and the Hub can be reached, or save the data as a .parquet file."
     return _read(source, "load_dataset", source.removeprefix(HUB), remedy)
 
@@ -92,10 +97,7 @@ def _content(place: str, rows: Any) -> Content:
             columns.append(text)
             wrong += bad
         tables.append(pa.table(columns, schema=schema))
-    found = []
-    if wrong:
-        says = f"{place}: {wrong:,} bytes in its cells are not UTF-8; they were read as Windows-1252."
-        found.append(Finding("encoding", "warning", says, "Write the column as text, in UTF-8.", wrong))
+    found = [western_cells(place, wrong)] if wrong else []
     return Content(pa.concat_tables(tables), found, nested)
 
 

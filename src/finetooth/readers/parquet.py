@@ -9,9 +9,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from finetooth.errors import DataError, shown
-from finetooth.findings import Finding
 from finetooth.readers.cells import texts
 from finetooth.readers.content import Content
+from finetooth.readers.encoding import western_cells
 from finetooth.readers.file import File
 from finetooth.readers.packed import opened, packing
 
@@ -59,10 +59,7 @@ def _read(file: File, source: BinaryIO) -> Content:
             batches.append(pa.table([column for column, _ in columns], schema=schema))
             wrong += sum(count for _, count in columns)
     data = pa.concat_tables(batches) if batches else schema.empty_table()
-    found = []
-    if wrong:
-        says = f"{file.name}: {wrong:,} bytes in its cells are not UTF-8; they were read as Windows-1252."
-        found.append(Finding("encoding", "warning", says, "Write the column as text, in UTF-8.", wrong))
+    found = [western_cells(file.name, wrong)] if wrong else []
     nested = {
         field.name: (f"{file.path}, row 1", str(field.type)) for field in fields if pa.types.is_nested(field.type)
     }
