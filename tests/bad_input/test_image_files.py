@@ -567,7 +567,7 @@ def test_metadata_that_cannot_be_used(tmp_path: Path, rows: list[dict[str, Any]]
 
 def test_metadata_without_rows(tmp_path: Path) -> None:
     put(animals(tmp_path) / "metadata.csv", "file_name,label\n")
-    with pytest.raises(DataError, match="no rows below the header"):
+    with pytest.raises(DataError, match="no rows in it below the header"):
         read(tmp_path)
 
 

@@ -20,21 +20,14 @@ from finetooth.errors import DataError, nearest
 from finetooth.findings import Finding
 from finetooth.pictures import ENDINGS
 from finetooth.readers.columns import choose
-from finetooth.readers.delimited import read_csv
-from finetooth.readers.jsonl import read_jsonl
+from finetooth.readers.content import Content
+from finetooth.readers.files import read_file
+from finetooth.readers.folder import part_of
 from finetooth.table import PARTS, Columns, Table
 
 IMAGES = tuple(ending for endings in ENDINGS.values() for ending in endings)
 UNREAD = (".heic", ".heif", ".avif", ".jp2", ".svg", ".ico", ".psd")  # which make a folder one of images all the same
-METADATA = {"metadata.csv": read_csv, "metadata.jsonl": read_jsonl}
-PART_FOLDERS = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
+METADATA = ("metadata.csv", "metadata.jsonl")
 JUNK = ("thumbs.db", "desktop.ini", "__macosx")  # that systems leave behind, besides hidden files
 NAMED = 5  # files that a sentence names
 
@@ -80,7 +73,7 @@ def is_image_folder(path: Path) -> bool:
             break
         if kind in ("file", "outward"):
             known = name.lower().endswith((*IMAGES, *UNREAD))
-            if not known and "/" not in name and name.partition(".")[0] in PART_FOLDERS:
+            if not known and "/" not in name and part_of(name):
                 return False
             found = found or known or PurePosixPath(name).name in METADATA
     return found
@@ -109,7 +102,7 @@ def read_images(
     metadata = [name for name in metadata if "/" not in name or name.partition("/")[0] in parts]
     rows = _listed(tree, metadata, parts) if metadata else _by_class(tree, parts, labelled)
     flags = {"label": label, "group": group, "id": id, "time": time, "weights": weights}
-    columns: Columns = choose(rows.described, rows.data.column_names, input="image", **flags, labelled=labelled)
+    columns: Columns = choose(str(rows.described), rows.data.column_names, input="image", **flags, labelled=labelled)
     return Table(
         data=rows.data,
         columns=columns,
@@ -160,7 +153,7 @@ def _tree(path: Path) -> _Tree:
 def _parts(tree: _Tree, metadata: Iterable[str]) -> Mapping[str, str]:
     """Which folders are parts of the data, by name; empty where they are classes."""
     tops = sorted({name.partition("/")[0] for name in (*tree.images, *metadata, *tree.outward) if "/" in name})
-    parts = {top: PART_FOLDERS[top.lower()] for top in tops if top.lower() in PART_FOLDERS}
+    parts = {top: part for top in tops if (part := part_of(top))}
     others = [top for top in tops if top not in parts]
     if not parts:
         return {}
@@ -256,7 +249,8 @@ def _listed(tree: _Tree, metadata: list[str], parts: Mapping[str, str]) -> _Rows
             f"needs one, or one in {tree.path} names the images of all."
         )
     metadata = sorted(metadata, key=lambda name: PARTS.index(parts[where[name]]) if where[name] else 0)
-    tables = {name: _table(tree.path / name) for name in metadata}
+    contents = {name: _content(tree.path / name, name) for name in metadata}
+    tables = {name: content.data for name, content in contents.items()}
     first = tables[metadata[0]].column_names
     for name, table in tables.items():
         if set(table.column_names) != set(first):
@@ -277,7 +271,7 @@ def _listed(tree: _Tree, metadata: list[str], parts: Mapping[str, str]) -> _Rows
     others = {name: data.column(name) for name in first if name != "file_name"}
     known = {*images, *metadata}
     unlisted = [name for name in tree.images if name not in known]
-    found = []
+    found = [finding for content in contents.values() for finding in content.found]
     if unlisted:
         says = f"Left out, since {metadata[0]} does not name them: {_counted(unlisted, 'image')}."
         found.append(Finding("unlisted image", "warning", says, "Add a row for each that is wanted.", len(unlisted)))
@@ -291,16 +285,15 @@ def _listed(tree: _Tree, metadata: list[str], parts: Mapping[str, str]) -> _Rows
     )
 
 
-def _table(path: Path) -> pa.Table:
-    table = METADATA[path.name](path)
-    if "file_name" not in table.column_names:
-        hint = nearest("file_name", table.column_names)
+def _content(path: Path, name: str) -> Content:
+    content = read_file(path, name)
+    names = content.data.column_names
+    if "file_name" not in names:
+        hint = nearest("file_name", names)
         raise DataError(f"{path}: there is no column 'file_name', which names the image of each row; {hint}")
-    if "image" in table.column_names:
+    if "image" in names:
         raise DataError(f"{path}: the column 'image' is kept for the images that file_name names; rename it.")
-    if table.num_rows == 0:
-        raise DataError(f"{path}: there are no rows below the header, expected one for each image.")
-    return table
+    return content
 
 
 def _images(tree: _Tree, metadata: str, folder: str, table: pa.Table) -> list[str]:

@@ -14,6 +14,7 @@ import yaml
 from finetooth.errors import DataError, nearest
 from finetooth.table import Table
 
+MIXES = (".yaml", ".yml")
 KEYS = ("file", "weight", "synthetic")
 EXPECTED = "expected a list such as [{file: real.csv}, {file: made.csv, weight: 0.5, synthetic: true}]"
 
