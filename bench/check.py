@@ -21,6 +21,7 @@ import common
 import data
 import finetooth as ft
 from finetooth import duplicates, tfidf
+from finetooth.check import check
 from finetooth.checks.suspects import ranked
 from text_edits import lightly
 
@@ -55,7 +56,7 @@ def copies(texts: list[str], labels: list[str], seed: int) -> dict[str, Any]:
             with open(Path(folder) / f"{part}.csv", "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([("text", "label"), *rows])
         table = ft.read(folder)
-        leaks = [f for f in ft.check(table).findings if f.check == "leak"]
+        leaks = [f for f in check(table).findings if f.check == "leak"]
         found = {table.position[row] for finding in leaks for row in finding.rows}
     first = len(train) + len(test)
     hits = [first + k in found for k in range(len(planted))]
@@ -121,7 +122,7 @@ def giveaways(texts: list[str], labels: list[str]) -> dict[str, bool]:
                     for t, y in rows
                 ]
                 csv.writer(file).writerows([("text", "label", "batch", "number"), *shown])
-            said = [f.says for f in ft.check(ft.read(path)).findings if f.check == "giveaway"]
+            said = [f.says for f in check(ft.read(path)).findings if f.check == "giveaway"]
         found["planted" if planted else "none planted"] = (
             any("'batch'" in says for says in said) if planted else bool(said)
         )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import finetooth as ft
+from finetooth.check import check
 from finetooth.checks import CHECKS
 from finetooth.checks.size import half_width
 from finetooth.checks.suspects import doubtful, ranked
@@ -57,7 +58,7 @@ def found(tmp_path: Path) -> Callable[..., dict[str, Finding]]:
             with open(folder / "target.csv", "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([["text"], *([text] for text in more["against"])])
             more["against"] = ft.read(folder / "target.csv", labelled=False)
-        checked = ft.check(table, **more)
+        checked = check(table, **more)
         for finding in checked.findings:
             assert finding.says.endswith(".") and finding.remedy.endswith((".", "...")) and finding.check, finding
             assert set(finding.rows) <= set(table.ids) and (

@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from finetooth.check import check
     from finetooth.evaluate import answers, evaluate, evaluate_rows
     from finetooth.metrics import Metric
     from finetooth.plan import Plan
@@ -35,7 +34,6 @@ _HOMES = {
     "Split": "table",
     "Table": "table",
     "answers": "evaluate",
-    "check": "check",
     "combine": "readers",
     "evaluate": "evaluate",
     "evaluate_rows": "evaluate",
@@ -53,7 +51,6 @@ __all__ = [
     "Split",
     "Table",
     "answers",
-    "check",
     "combine",
     "evaluate",
     "evaluate_rows",
