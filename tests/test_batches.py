@@ -19,7 +19,7 @@ def encoded(seed: int = 0) -> Encoded:
     lengths = rng.integers(3, 60, len(targets))
     tokens = rng.integers(5, 20, lengths.sum()).astype(np.int32)
     ids = [f"row {i}" for i in range(len(targets))]
-    return Encoded(ids, tokens, np.concatenate([[0], np.cumsum(lengths)]), targets, cut=0, longest=60)
+    return Encoded(ids, tokens, np.concatenate([[0], np.cumsum(lengths)]), targets, lengths)
 
 
 def batches(**more: object) -> Batches:
@@ -92,8 +92,7 @@ def test_the_order_is_a_function_of_seed_and_epoch_and_ids() -> None:
         np.concatenate([rows.tokens[rows.offsets[i] : rows.offsets[i + 1]] for i in turned]),
         np.concatenate([[0], np.cumsum(rows.lengths[turned])]),
         rows.targets[turned],
-        cut=0,
-        longest=60,
+        rows.whole[turned],
     )
     one = [[rows.ids[i] for i in step] for step in batches().order(2)]
     other = [[moved.ids[i] for i in step] for step in batches(encoded=moved).order(2)]

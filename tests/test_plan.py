@@ -55,7 +55,7 @@ def test_an_unknown_key_suggests_the_nearest_also_by_set(tmp_path: Path, key: st
 
 
 def test_a_key_like_nothing_lists_what_there_is() -> None:
-    with pytest.raises(PlanError, match=r"'split\.zzz'.*seed, stratify, test, train, validation"):
+    with pytest.raises(PlanError, match=r"'split\.zzz'.*seed, stratify, synthetic, test, train, validation"):
         Plan.of({"split": {"zzz": 1}})
 
 
@@ -178,8 +178,6 @@ def test_a_strategy_that_is_not_epochs_is_refused_with_the_key_to_use(strategy: 
     [
         *((key, {"some": "thing"}) for key in LATER),
         ("fp16", True),
-        ("data.time", "date"),
-        ("data.weights", "weight"),
     ],
 )
 def test_keys_still_to_be_built_are_refused_unless_they_ask_for_nothing(key: str, value: Any) -> None:

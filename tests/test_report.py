@@ -90,6 +90,7 @@ def example(labels: list[str] | None = None, opened: bool = True) -> dict[str, A
         "best": {"step": 2530, "epoch": 2.0, "metric": "accuracy", "better": "higher", "value": 0.901},
         "validation": validation,
         "test": test if opened else None,
+        "without_leaks": None,
         "detail": {"validation": detail(labels), **({"test": detail(labels)} if opened else {})},
         "baselines": {"majority": {"label": labels[1], "accuracy": 0.512, "macro_f1": 0.334}},
         "diagnosis": [{"name": "overfitting", "severity": "warning", "says": "It rose.", "advice": "Stop earlier."}],

@@ -11,7 +11,7 @@ import pytest
 
 from finetooth import Plan, Split, Table, read
 from finetooth.errors import DataError
-from finetooth.splits import holdout
+from finetooth.splits import holdout, kfold
 from finetooth.table import PARTS
 
 SHARES = [(0.8, 0.1, 0.1), (0.7, 0.15, 0.15), (0.6, 0.2, 0.2), (0.9, 0.1, 0.0)]
@@ -205,3 +205,79 @@ def test_a_test_share_of_nothing_leaves_the_test_rows_of_the_source_alone(tmp_pa
     assert holdout(read(tmp_path / "d"), train=0.9, validation=0.1, test=0.0).test == ()
     write(tmp_path / "d" / "test.csv", texts(30, first=100))
     assert len(holdout(read(tmp_path / "d"), train=0.9, validation=0.1, test=0.0).test) == 30
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    """Texts of which none is like another."""
+    rng = random.Random(seed)
+    syllables = ["ba", "de", "fi", "go", "ku", "la", "me", "ni", "po", "ru", "sa", "te"]
+    return [" ".join("".join(rng.choices(syllables, k=3)) for _ in range(12)) for _ in range(count)]
+
+
+def test_lightly_edited_rows_never_stand_on_two_sides(tmp_path: Path) -> None:
+    plain = sentences(100)
+    rows = [(text, "ab"[i % 2]) for i, text in enumerate(plain)]
+    rows += [(text.replace("a", "ä", 1).title() + "!", "ab"[i % 2]) for i, text in enumerate(plain)]
+    t = table(tmp_path / "a.csv", rows)
+    for seed in range(5):
+        split = holdout(t, seed=seed)
+        part = {i: part for part, i in sides(t, split)}
+        assert all(part[i] == part[i + 100] for i in range(100)) and is_whole(t, split)
+
+
+def test_by_time_the_latest_rows_are_the_test_and_ties_stay_together(tmp_path: Path) -> None:
+    rows = [(text, "ab"[i % 2], f"2026-{1 + i // 25:02}-01") for i, text in enumerate(sentences(250))]
+    t = table(tmp_path / "a.csv", random.Random(0).sample(rows, 250), time="group")
+    split = holdout(t)
+    latest = {part: max(t.times[t.position[i]] for i in getattr(split, part)) for part in PARTS}
+    first = {part: min(t.times[t.position[i]] for i in getattr(split, part)) for part in PARTS}
+    assert latest["train"] <= first["validation"] and latest["validation"] <= first["test"]
+    assert "by time (group)" in split.how and split.counts()["test"] == 25
+    assert holdout(t, seed=5).test == split.test
+
+
+@pytest.mark.parametrize("cell", ["yesterday", "", "21/11/2026", "nan"])
+def test_what_is_no_time_is_refused_with_its_row(tmp_path: Path, cell: str) -> None:
+    rows = [(text, "ab"[i % 2], str(i)) for i, text in enumerate(sentences(30))]
+    rows[7] = (*rows[7][:2], cell)
+    with pytest.raises(DataError, match=r"a.csv, row 8, column 'group': found .* expected a"):
+        holdout(table(tmp_path / "a.csv", rows, time="group"))
+
+
+@pytest.mark.parametrize("options", [{}, {"group": "group"}], ids=["inputs", "groups"])
+def test_folds_part_the_rows_that_are_not_sealed(tmp_path: Path, options: dict[str, str]) -> None:
+    rows = [(text, "aab"[i % 3], f"g{i // 4}") for i, text in enumerate(sentences(300))]
+    t = table(tmp_path / "a.csv", rows, **options)
+    split = holdout(t)
+    for repeat in (0, 1):
+        folds = list(kfold(t, split, 5, repeat=repeat))
+        assert sorted(i for fold in folds for i in fold.validation) == sorted([*split.train, *split.validation])
+        for fold in folds:
+            assert fold.test == split.test and is_whole(t, fold)
+            share = sum(t.labels[t.position[i]] == "b" for i in fold.validation) / len(fold.validation)
+            assert abs(len(fold.validation) - 54) <= 4 and abs(share - 1 / 3) < 0.12
+            if options:
+                groups = {part: {t.groups[t.position[i]] for i in getattr(fold, part)} for part in PARTS}
+                assert not groups["train"] & groups["validation"]
+    dealt = [tuple(f.validation for f in kfold(t, split, 5, repeat=repeat)) for repeat in (0, 1, 0)]
+    assert dealt[0] == dealt[2] != dealt[1]
+
+
+def test_folds_by_time_never_train_on_the_future(tmp_path: Path) -> None:
+    rows = [(text, "ab"[i % 2], str(i)) for i, text in enumerate(sentences(200))]
+    t = table(tmp_path / "a.csv", rows, time="group")
+    folds = list(kfold(t, holdout(t), 5))
+    assert len(folds) == 4
+    for fold in folds:
+        times = {part: [t.times[t.position[i]] for i in getattr(fold, part)] for part in ("train", "validation")}
+        assert max(times["train"]) < min(times["validation"])
+
+
+def test_folds_that_cannot_be_are_refused_and_rare_classes_told(tmp_path: Path) -> None:
+    rows = [(text, "a" if i % 50 else "b") for i, text in enumerate(sentences(150))]
+    t = table(tmp_path / "a.csv", rows)
+    split = holdout(t)
+    assert any("'b' is so rare" in note for fold in kfold(t, split, 5) for note in fold.notes)
+    for folds in (1, 1000):
+        with pytest.raises(DataError, match=f"{folds} folds were asked for, expected 2 to"):
+            list(kfold(t, split, folds))

@@ -16,7 +16,7 @@ from finetooth.errors import DataError
 from finetooth.table import Columns
 from finetooth.writers import WRITERS, write
 
-ODD = ["", "a,b", 'é "q"\nz', "prediction", "007", "null", "ids", "\t", "𝄞"]
+ODD = ["", "a,b", 'é "q"\nz', "prediction", "007", "null", "ids", "a\tb", "𝄞"]
 
 
 def predictions(names: list[str], rows: int) -> tuple[Predictions, Table]:

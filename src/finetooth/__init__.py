@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from finetooth.evaluate import answers, evaluate, evaluate_rows
     from finetooth.metrics import Metric
     from finetooth.plan import Plan
-    from finetooth.readers import read
+    from finetooth.readers import Ingredient, combine, read
     from finetooth.rehearse import rehearse
     from finetooth.run import Run
     from finetooth.table import Predictions, Split, Table
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives. They are imported when first used, so that `finetooth --help` need not wait for torch.
 _HOMES = {
+    "Ingredient": "readers",
     "Metric": "metrics",
     "Plan": "plan",
     "Predictions": "table",
@@ -33,6 +34,7 @@ _HOMES = {
     "Split": "table",
     "Table": "table",
     "answers": "evaluate",
+    "combine": "readers",
     "evaluate": "evaluate",
     "evaluate_rows": "evaluate",
     "read": "readers",
@@ -41,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Ingredient",
     "Metric",
     "Plan",
     "Predictions",
@@ -48,6 +51,7 @@ __all__ = [
     "Split",
     "Table",
     "answers",
+    "combine",
     "evaluate",
     "evaluate_rows",
     "read",

@@ -14,7 +14,7 @@ A message says what was found, what was expected and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -71,3 +71,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean '{next(o for o in options if o.lower() == close[0])}'?"
     return "there is " + (", ".join(options) if options else "nothing to choose from")
+
+
+def shown(text: str) -> str:
+    """A text of the user's as a message shows it: on one line, its beginning if it is long."""
+    line = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text[:200].split()))
+    return line if len(line) <= 40 else f"{line[:39]}…"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of the user's as a message lists them."""
+    return ", ".join(map(shown, names[:20])) + (", ..." if len(names) > 20 else "")

@@ -15,7 +15,7 @@ from finetooth.errors import DataError, RunError
 from finetooth.metrics import Metric
 from finetooth.packaged import cache
 from finetooth.predict import predict
-from finetooth.readers import read
+from finetooth.readers import HUB, read
 from finetooth.report import detail, opened, up_to_date, with_intervals, write_report
 from finetooth.run import Run
 from finetooth.table import Predictions, Split, Table
@@ -116,11 +116,12 @@ def _contents(run: Run) -> dict[str, set[str]]:
 def reread(run: Run) -> Table:
     """The data that the run was made from, read again. Raises RunError when it is no longer where it was."""
     source, columns = run.json("data.json")["source"], run.columns
-    if not Path(source).exists():
+    if not source.startswith(HUB) and not Path(source).exists():
         raise RunError(
             f"{run.path}: its data, {source}, is no longer there; if it moved, name it: `finetooth evaluate RUN DATA`."
         )
-    return read(source, input=",".join(columns.input), label=columns.label, group=columns.group, id=columns.id)
+    rest: dict[str, Any] = {role: name for role, name in columns.roles().items() if role != "input"}
+    return read(source, input=",".join(columns.input), **rest)
 
 
 def holds_seal(table: Table, split: Split) -> bool:

@@ -54,8 +54,6 @@ LATER: dict[str, Any] = {
     "calibrate": False,
     "cache": "off",
     "report_to": None,
-    "data.time": None,
-    "data.weights": None,
 }
 LATER_TASKS = (
     "text-regression",
@@ -117,6 +115,10 @@ class Data(Section):
     """The column with the label; `auto` takes the one named label or target."""
     group: str | None = None
     """Rows with the same cell in this column stay in one part (one patient, one document)."""
+    weights: str | None = None
+    """The column that says how much a row counts in training; 1 is an ordinary row."""
+    time: str | None = None
+    """The column with a date or a number; the latest rows become the test part, those before them validation."""
     id: str | None = None
     """The column with a unique id; otherwise ids are made from the rows' contents."""
 
@@ -139,6 +141,8 @@ class SplitPlan(Section):
     """Share of the rows that are sealed."""
     stratify: bool = True
     """Keep each class's share the same in every part."""
+    synthetic: bool = False
+    """Let made-up rows of a mix into validation and test too."""
 
     @model_validator(mode="before")
     @classmethod

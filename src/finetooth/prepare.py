@@ -16,7 +16,7 @@ from torch import nn
 from finetooth import machine, rates, schedules, splits
 from finetooth.backbones import Backbone, Layers
 from finetooth.batches import Batches
-from finetooth.errors import PlanError, nearest
+from finetooth.errors import DataError, PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.loop import Recipe, State, optimizer
 from finetooth.losses import LOSSES
@@ -46,6 +46,7 @@ class Job:
     training: Encoded
     validation: Encoded
     metrics: Mapping[str, Metric]
+    shares: NDArray[np.float32]  # how much each training row counts, before its class does
     limit: int | None = None  # rows of training and of validation, at most, where it started small
 
     @property
@@ -65,7 +66,7 @@ class Job:
             batch_tokens=plan.batch_tokens,
             accumulation=plan.gradient_accumulation_steps,
             seed=plan.seed,
-            weights=class_weights(plan, self.names, self.training.targets)[self.training.targets],
+            weights=class_weights(plan, self.names, self.training.targets)[self.training.targets] * self.shares,
             oversample=float(plan.oversample),
             at_once=AT_ONCE if machine.device() == "cpu" else None,
         )
@@ -138,7 +139,7 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
         hint = nearest(plan.metric_for_best_model, known)
         raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
     names = task.names(table)
-    split = splits.holdout(table, **plan.split.model_dump())
+    split = splits.holdout(table, near=_same(table), **plan.split.model_dump())
     if rows is not None:
         split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
     backbone = task.load(model, names, seed=plan.seed, dropout=plan.dropout)
@@ -150,7 +151,10 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
         task.encode(table, ids, names, backbone.tokenizer, int(plan.max_length))
         for ids in (split.train, split.validation)
     )
-    job = Job(task, names, split, plan, reasons, backbone, training, validation, known, limit=rows)
+    shares = np.array([table.weights[table.position[i]] for i in split.train], dtype=np.float32)
+    if not shares.any():
+        raise DataError(f"{table.source}: every training row weighs nothing.")
+    job = Job(task, names, split, plan, reasons, backbone, training, validation, known, shares, limit=rows)
     _refuse_idleness(job)
     return job
 
@@ -228,9 +232,10 @@ def findings(table: Table, job: Job) -> list[Finding]:
         )
         for note in job.split.notes
     ]
-    cut = job.training.cut + job.validation.cut
+    whole = np.concatenate([job.training.whole, job.validation.whole])
+    cut = int((whole > int(job.plan.max_length)).sum())
     if cut:
-        longest = max(job.training.longest, job.validation.longest)
+        longest = int(whole.max())
         rows = f"{cut:,} rows are longer than {job.plan.max_length} tokens (the longest has {longest:,})"
         found.append(
             Finding("truncation", "warning", f"{rows} and lose their end.", "A larger max_length keeps more.", cut)
@@ -242,7 +247,7 @@ def findings(table: Table, job: Job) -> list[Finding]:
             if both:
                 says = f"{len(both):,} {other} rows have the same {what} as a {one} row; scores on them flatter."
                 remedy = f"Take them out of the {one} or the {other} part."
-                found.append(Finding("leak", "warning", says, remedy, len(both), both[:20]))
+                found.append(Finding("leak", "warning", says, remedy, len(both), both))
     empty = [i for i in job.split.train if not "".join(table.inputs[table.position[i]]).strip()]
     if empty:
         first = table.position[empty[0]]
@@ -260,6 +265,12 @@ def findings(table: Table, job: Job) -> list[Finding]:
         says = f"Labels that differ in case or spaces alone count as different: {', '.join(map(repr, alike[:8]))}."
         found.append(Finding("label spelling", "warning", says, "Give each class one spelling.", len(alike)))
     return found
+
+
+def _same(table: Table) -> NDArray[np.int64]:
+    """Per row the first row with the same inputs."""
+    first: dict[str, int] = {}
+    return np.array([first.setdefault(content, i) for i, content in enumerate(table.contents)], dtype=np.int64)
 
 
 def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def rehearse(
     at_the_end = replace(whole, rate=lambda depth, epoch: whole.rate(depth, job.epochs), eval_every=inf)
     per_token = 0.0
     for chosen in (by_weight[-1], by_weight[len(order) // 2]):
-        part = replace(job, training=job.training.take(chosen)).batches
+        part = replace(job, training=job.training.take(chosen), shares=job.shares[chosen]).batches
         before = state.seconds
         for step in fit(state, part, replace(at_the_end, steps=state.step + part.steps(0)), lambda net: {}):
             say(f"rehearsed a step of {step.rows} rows: loss {step.loss:.4f}")

@@ -6,8 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import blake2b, sha256
+from math import isfinite, nan
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from finetooth.errors import DataError
+from finetooth.findings import Finding
 
 PARTS = ("train", "validation", "test")
 
@@ -27,18 +31,30 @@ class Columns:
     label: str | None = None
     group: str | None = None
     id: str | None = None
+    time: str | None = None
+    weights: str | None = None
 
     def roles(self) -> dict[str, Any]:
         """As data.json keeps it."""
-        return {"input": list(self.input), "label": self.label, "group": self.group, "id": self.id}
+        return {
+            "input": list(self.input),
+            "label": self.label,
+            "group": self.group,
+            "id": self.id,
+            "time": self.time,
+            "weights": self.weights,
+        }
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows as they were read: every cell is text or missing.
 
-    `places` tells for each row the file and the row number in it (1 is the first row after the header), for messages;
-    `parts` the part that the source itself assigns (None where it does not).
+    `places` tells for each row the file and the row number in it (1 is the first row after the header, 0 the file as a
+    whole), for messages; `parts` the part that the source itself assigns (None where it does not); `found` what reading
+    had to clean. A mix of several sources tells which rows are `synthetic`, made up by a model or a template, and in
+    `shares` how much each counts. A table of images has the `folder` in which the files that its input column names
+    lie.
     """
 
     data: pa.Table
@@ -46,6 +62,10 @@ class Table:
     source: str
     places: Sequence[tuple[str, int]] = field(repr=False)
     parts: Sequence[str | None] = field(repr=False)
+    found: tuple[Finding, ...] = ()
+    synthetic: Sequence[bool] | None = field(default=None, repr=False)
+    shares: Sequence[float] | None = field(default=None, repr=False)
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return cast(int, self.data.num_rows)
@@ -75,9 +95,44 @@ class Table:
         return [cell or None for cell in self.column(self.columns.group)]
 
     @cached_property
+    def times(self) -> list[float] | None:
+        """The time of each row, as a number; None where there is no time column.
+
+        Numbers stay as they are, dates and times in ISO 8601 become seconds (without a zone they count as UTC). Raises
+        DataError, naming the row, for what is neither.
+        """
+        if self.columns.time is None:
+            return None
+        return [_time(cell, self.place(i), self.columns.time) for i, cell in enumerate(self.column(self.columns.time))]
+
+    @cached_property
+    def weights(self) -> list[float]:
+        """How much each row counts in training: its share of the mix times its cell in the weights column; else 1.
+
+        Raises DataError, naming the row, for a weight that is no number or below zero.
+        """
+        shares = self.shares or [1.0] * len(self)
+        if self.columns.weights is None:
+            return list(shares)
+        cells = enumerate(self.column(self.columns.weights))
+        return [
+            share * _weight(c, self.place(i), self.columns.weights) for share, (i, c) in zip(shares, cells, strict=True)
+        ]
+
+    @cached_property
     def contents(self) -> list[str]:
-        """A digest of each row's inputs: equal for equal inputs, whatever file or row they stand in."""
+        """A digest of each row's inputs: equal for equal inputs, whatever file or row they stand in.
+
+        An image counts by the bytes of its file.
+        """
+        if self.folder is not None:
+            return [_file_digest(self.file(i)) for i in range(len(self))]
         return [content_digest(row) for row in self.inputs]
+
+    def file(self, i: int) -> Path:
+        """The image file of row i."""
+        assert self.folder is not None, "only a table of images has files"
+        return self.folder / self.inputs[i][0]
 
     @cached_property
     def ids(self) -> list[str]:
@@ -122,7 +177,7 @@ class Table:
     def place(self, i: int) -> str:
         """How a message names row i."""
         file, row = self.places[i]
-        return f"{file}, row {row}"
+        return f"{file}, row {row}" if row else file
 
     def digest(self, ids: Iterable[str]) -> str:
         """SHA-256 over the ids, contents, labels and groups of these rows; their order plays no part."""
@@ -130,6 +185,11 @@ class Table:
         for row_id in sorted(ids):
             i = self.position[row_id]
             row = [row_id, self.contents[i], self.labels[i], self.groups[i], self.parts[i]]
+            # Only where there are any: the digest of a plain table stays what it was.
+            if self.columns.time is not None or self.columns.weights is not None or self.shares is not None:
+                row += [str(self.times[i]) if self.times else None, str(self.weights[i])]
+            if self.synthetic is not None:
+                row.append(str(self.synthetic[i]))
             total.update(json.dumps(row).encode())
         return total.hexdigest()
 
@@ -137,6 +197,41 @@ class Table:
     def fingerprint(self) -> str:
         """The digest of all rows."""
         return self.digest(self.ids)
+
+
+def _time(cell: str | None, place: str, column: str) -> float:
+    text = (cell or "").strip()
+    try:
+        number = float(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise DataError(
+                f"{place}, column '{column}': found {cell!r}, expected a time: a number or a date such as 2026-11-21 "
+                f"or 2026-11-21T09:30:00."
+            ) from None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not isfinite(number):
+        raise DataError(f"{place}, column '{column}': found {cell!r}, expected a finite number or a date.")
+    return number
+
+
+def _weight(cell: str | None, place: str, column: str) -> float:
+    try:
+        number = float((cell or "").strip())
+    except ValueError:
+        number = nan
+    if not (isfinite(number) and number >= 0):
+        raise DataError(f"{place}, column '{column}': found {cell!r}, expected a weight: a number, 0 or more.")
+    return number
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        return blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: the file cannot be read: {error.strerror}.") from error
 
 
 def content_digest(inputs: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from finetooth.errors import DataError
+from finetooth.errors import DataError, nearest
 from finetooth.table import Predictions, Table
 
 
@@ -41,8 +41,15 @@ def write(path: Path, p: Predictions, table: Table) -> None:
         **{f"probability_{name}": np.ascontiguousarray(p.probabilities[:, c]) for c, name in enumerate(p.names)},
     }
     columns = {**answers, **{name if name not in answers else f"input_{name}": cells for name, cells in given.items()}}
+    write_rows(path, pa.table(columns))
+
+
+def write_rows(path: Path, rows: pa.Table) -> None:
+    """Write by the ending of `path`. Raises DataError for an ending that is not one of WRITERS, or a failed write."""
+    if path.suffix not in WRITERS:
+        raise DataError(f"{path}: the ending '{path.suffix}' cannot be written; {nearest(path.suffix, WRITERS)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        WRITERS[path.suffix](pa.table(columns), path)
+        WRITERS[path.suffix](rows, path)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror or error}.") from error

@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from finetooth.cli import main
+from tests.pictured import scene
 
 FAST = ["--set", "epochs=2", "--set", "batch_size=16", "--set", "precision=fp32", "--set", "learning_rate=1e-3"]
 
@@ -198,3 +199,40 @@ def test_ctrl_c_saves_and_says_how_to_go_on(reviews: Path, tiny_bert: Path, tmp_
     assert process.returncode == 130
     assert "--resume" in said and "Traceback" not in said
     assert any((run / "checkpoints").glob("[0-9]*/manifest.json"))
+
+
+def test_scores_are_told_with_and_without_leaked_rows(
+    finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    folder, run = tmp_path / "parts", tmp_path / "run"
+    folder.mkdir()
+    lines = reviews.read_text().splitlines()
+    (folder / "train.csv").write_text("\n".join(lines[:161]) + "\n")
+    (folder / "validation.csv").write_text("\n".join([lines[0], *lines[161:201]]) + "\n")
+    (folder / "test.csv").write_text("\n".join([lines[0], *lines[201:], *lines[5:15]]) + "\n")
+    assert finetooth("train", folder, "--model", tiny_bert, "--out", run, *FAST).status == 0
+    report = json.loads(finetooth("evaluate", run, "--json").out)
+    assert report["without_leaks"]["left_out"] >= 10
+    assert report["without_leaks"]["rows"] + report["without_leaks"]["left_out"] == 50
+    assert "it never saw it is" in (run / "report.html").read_text()
+
+
+def test_images_are_refused_in_a_sentence(finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    """They can be read and checked; a task that learns from them is not in this version."""
+    for name in ("cat", "dog"):
+        (tmp_path / "animals" / name).mkdir(parents=True)
+        for i in range(4):
+            scene(i + len(name)).save(tmp_path / "animals" / name / f"{i}.png")
+    images, run, new = tmp_path / "animals", tmp_path / "run", tmp_path / "new"
+    finetooth("train", reviews, "--model", tiny_bert, "--out", run, *FAST, "--set", "epochs=1")
+    for words, says in (
+        (("train", images, "--model", tiny_bert, "--out", new), "image-classification is not in this version"),
+        (("train", images, "--model", tiny_bert, "--out", new, "--dry-run"), "image-classification is not in"),
+        (("predict", run, images, "--out", tmp_path / "o.csv"), "this folder holds images"),
+        (("evaluate", run, images), "this folder holds images"),
+        (("predict", run, images, "--input", "image", "--out", tmp_path / "o.csv"), "found a folder of images"),
+    ):
+        refused = finetooth(*words)
+        assert refused.status == 2 and says in refused.err.splitlines()[-1]
+        assert refused.err.count("finetooth: ") == 1
+    assert not new.exists() and not (tmp_path / "o.csv").exists()

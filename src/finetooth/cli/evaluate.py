@@ -17,6 +17,7 @@ def evaluate(
     input: shared.Input = None,
     label: shared.Label = None,
     group: shared.Group = None,
+    time: shared.Time = None,
     id: shared.Id = None,
     allow_code: shared.AllowCode = None,
     json: shared.Json = False,
@@ -36,6 +37,7 @@ def evaluate(
             input=input or ",".join(columns.input),
             label=label or columns.label,
             group=group or columns.group,
+            time=time or columns.time,
             id=id or columns.id,
         )
     metrics = shared.own_code(opened.plan, allow_code)[1] if allow_code else []

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Input = Annotated[str | None, typer.Option("--input", metavar="COL", help="The column with the text.")]
 Label = Annotated[str | None, typer.Option("--label", metavar="COL", help="The column with the label.")]
 Group = Annotated[str | None, typer.Option("--group", metavar="COL", help="Rows of one group stay in one part.")]
+Time = Annotated[
+    str | None, typer.Option("--time", metavar="COL", help="The column with the time; the latest rows are the test.")
+]
 Id = Annotated[str | None, typer.Option("--id", metavar="COL", help="The column with a unique id.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]

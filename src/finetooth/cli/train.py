@@ -23,6 +23,7 @@ def train(
     input: shared.Input = None,
     label: shared.Label = None,
     group: shared.Group = None,
+    time: shared.Time = None,
     id: shared.Id = None,
     allow_code: shared.AllowCode = None,
     json: shared.Json = False,
@@ -35,7 +36,7 @@ def train(
 
     chosen = Plan.read(plan, set or ())
     chosen, metrics = shared.own_code(chosen, allow_code or ())
-    table = read(data, **chosen.data.columns(input=input, label=label, group=group, id=id))
+    table = read(data, **chosen.data.columns(input=input, label=label, group=group, time=time, id=id))
     with shared.Talk(json=json, quiet=quiet) as talk:
         talk.say(f"{len(table):,} rows read from {data}")
         from finetooth import rehearse

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterable, Sequence
 
-from finetooth.errors import DataError, nearest
+import pyarrow as pa
+
+from finetooth.errors import DataError, listed, nearest, shown
 from finetooth.table import Columns
 
 INPUTS = ("text", "sentence")
 LABELS = ("label", "target")
+NAME = re.compile(r"[^\W\d][\w.:#%/()-]*( [\w.:#%/()-]+){0,3}")  # a word or a few
+LOOKED_AT = 1000  # rows
 
 
 def choose(
-    path: Path,
+    source: str,
     names: Sequence[str],
     *,
     input: str | None,
     label: str | None,
     group: str | None,
     id: str | None,
+    time: str | None,
+    weights: str | None,
     labelled: bool,
 ) -> Columns:
     """The roles of the columns `names`; raises DataError when a flag names none of them or the guess is not certain."""
 
     def named(flag: str, value: str) -> str:
         if value not in names:
-            raise DataError(f"{path}: there is no column '{value}' for --{flag}; {nearest(value, names)}")
+            hint = nearest(value, [shown(name) for name in names[:100]])
+            raise DataError(f"{source}: there is no column '{value}' for --{flag}; {hint}")
         return value
 
     def guessed(flag: str, known: Sequence[str], required: bool) -> str | None:
@@ -36,22 +43,46 @@ def choose(
         if len(found) != 1 and not required:
             return None
         why = (
-            f"both {' and '.join(found)} could be" if found else f"no column is named {' or '.join(known)}, so none is"
+            f"both {' and '.join(map(shown, found))} could be"
+            if found
+            else f"no column is named {' or '.join(known)}, so none is"
         )
-        raise DataError(
-            f"{path}: {why} the {flag}. Say which with --{flag} COLUMN; the columns are {', '.join(names)}."
-        )
+        raise DataError(f"{source}: {why} the {flag}. Say which with --{flag} COLUMN; the columns are {listed(names)}.")
 
     inputs = [named("input", part.strip()) for part in input.split(",")] if input else [guessed("input", INPUTS, True)]
     chosen = named("label", label) if label else guessed("label", LABELS, labelled)
     if len(set(inputs)) < len(inputs):
         doubled = next(name for i, name in enumerate(inputs) if name in inputs[:i])
-        raise DataError(f"{path}: --input names the column '{doubled}' twice.")
+        raise DataError(f"{source}: --input names the column '{doubled}' twice.")
     if chosen in inputs:
-        raise DataError(f"{path}: the column '{chosen}' cannot be both the input and the label.")
+        raise DataError(f"{source}: the column '{chosen}' cannot be both the input and the label.")
     return Columns(
         input=tuple(name for name in inputs if name),
         label=chosen,
         group=named("group", group) if group else None,
         id=named("id", id) if id else None,
+        time=named("time", time) if time else None,
+        weights=named("weights", weights) if weights else None,
+    )
+
+
+def unnamed(source: str, data: pa.Table, flags: Iterable[str | None]) -> DataError | None:
+    """What to say when the first line, which gave the names of the columns, is evidently a row itself; None where it
+    holds one of the names to be expected, or nothing speaks for it."""
+    names: list[str] = data.column_names
+    expected = {*INPUTS, *LABELS, *(name.strip().lower() for flag in flags if flag for name in flag.split(","))}
+    if expected & {name.lower() for name in names}:
+        return None
+    if not any(NAME.fullmatch(name) and len(name) <= 40 for name in names):
+        evidence = "none of it looks like a name"
+    else:
+        again = (n for i, n in enumerate(names) if n in data.column(i).slice(0, LOOKED_AT).to_pylist())
+        name = next(again, None)
+        if name is None:
+            return None
+        evidence = f"'{shown(name)}' stands again below"
+    return DataError(
+        f"{source}, line 1: found what seems to be a row ({listed(names)}: {evidence}), expected the names of the "
+        f"columns. Put a line with names above it, such as text,label; or, if these are names, say which column is "
+        f"which with --input and --label."
     )

@@ -1,11 +1,7 @@
 """Figures as inline SVG that takes its colours and its type from the page it stands in."""
 
-import io
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
-from xml.etree import ElementTree
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -15,19 +11,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from finetooth.report import words
-
-# Stand-ins: matplotlib wants real colours, the page wants ones that follow light and dark.
-INK, LINE = "#000001", "#000002"
-SERIES = ["#000011", "#000012", "#000013", "#000014", "#000015", "#000016"]
-ON_PAGE = {INK: "currentColor", LINE: "var(--line)"} | {c: f"var(--series-{n})" for n, c in enumerate(SERIES, 1)}
-DASHES: list[Any] = [
-    "-",
-    (0, (5, 2)),
-    (0, (1, 1.4)),
-    (0, (7, 2, 1, 2)),
-    (0, (3, 1.2)),
-    (0, (9, 2, 1, 2, 1, 2)),
-]
+from finetooth.report.drawing import DASHES, INK, LINE, SERIES, STYLE, canvas, svg
 
 CURVES_TOLD = 6  # more lines than this cannot be told apart
 ANNOTATED = 20  # classes; beyond this the counts in a confusion matrix are too small to read
@@ -35,44 +19,18 @@ NAMED = 60  # classes; beyond this even their names are
 SHADES = 8  # of a heat map, one path each
 FAINT = 0.01  # a share of a row below this is left blank in a heat map
 
-STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "font.size": 10.5,
-    "legend.frameon": False,
-    "legend.fontsize": 10.5,
-    "legend.handlelength": 2.4,
-    "lines.linewidth": 2,
-    "lines.markersize": 5,
-}
-
 
 def losses(report: Mapping[str, Any]) -> str:
     """Train and validation loss by epoch, the chosen epoch marked."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _canvas(4.6, 3.3)
+        figure, axes = canvas(4.6, 3.3)
         epochs = report["epochs"]
         at = [e["epoch"] for e in epochs]
         axes.plot(at, _column(epochs, "loss"), color=SERIES[1], ls=DASHES[1], marker="s", label="train loss")
         axes.plot(at, _column(epochs, "eval_loss"), color=SERIES[0], marker="o", label="validation loss")
         _epochs(figure, axes, report)
         last = epochs[-1]
-        return _svg(
+        return svg(
             figure,
             "loss",
             f"Line chart of loss by epoch. At epoch {last['epoch']:g} train loss is "
@@ -84,7 +42,7 @@ def losses(report: Mapping[str, Any]) -> str:
 def metric(report: Mapping[str, Any]) -> str:
     """The metric that chose the epoch, by epoch, against guessing."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _canvas(4.6, 3.3)
+        figure, axes = canvas(4.6, 3.3)
         epochs, name = report["epochs"], words.verdict_metric(report)
         values = _column(epochs, f"eval_{name}")
         guess = report["baselines"]["majority"][name]
@@ -92,7 +50,7 @@ def metric(report: Mapping[str, Any]) -> str:
         axes.plot([e["epoch"] for e in epochs], values, color=SERIES[0], marker="o", label=f"validation {word}")
         axes.axhline(guess, color=SERIES[1], ls=DASHES[2], label="commonest label")
         _epochs(figure, axes, report)
-        return _svg(
+        return svg(
             figure,
             "metric",
             f"Line chart of validation {word} by epoch, ending at {words.score(values[-1])}; always giving "
@@ -122,20 +80,20 @@ def _column(epochs: Sequence[Mapping[str, Any]], key: str) -> list[float]:
 def roc(detail: Mapping[str, Any]) -> str:
     """Sensitivity against false alarms, one line per class."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _canvas(4.6, 4.6)
+        figure, axes = canvas(4.6, 4.6)
         axes.plot([0, 1], [0, 1], color=LINE, lw=1.2)
         told = _class_curves(axes, detail, "roc")
         _unit_square(figure, axes, "false positive rate", "true positive rate")
-        return _svg(figure, "roc", f"ROC curve for {told}; the diagonal is guessing.")
+        return svg(figure, "roc", f"ROC curve for {told}; the diagonal is guessing.")
 
 
 def precision_recall(detail: Mapping[str, Any]) -> str:
     """Precision against recall, one line per class."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = _canvas(4.6, 4.6)
+        figure, axes = canvas(4.6, 4.6)
         told = _class_curves(axes, detail, "precision_recall")
         _unit_square(figure, axes, "recall", "precision")
-        return _svg(figure, "precision-recall", f"Precision-recall curve for {told}.")
+        return svg(figure, "precision-recall", f"Precision-recall curve for {told}.")
 
 
 def _class_curves(axes: Axes, detail: Mapping[str, Any], kind: str) -> str:
@@ -160,10 +118,10 @@ def confusion(detail: Mapping[str, Any]) -> str:
     with matplotlib.rc_context(STYLE | {"axes.grid": False, "font.size": 10.5 if classes <= 30 else 7.5}):
         if classes <= ANNOTATED:
             side = 4.2 if classes <= 3 else 1.8 + 0.52 * classes
-            figure, axes = _canvas(side, side)
+            figure, axes = canvas(side, side)
             _annotate(axes, counts, shares)
         else:
-            figure, axes = _canvas(8.4, 8.4)
+            figure, axes = canvas(8.4, 8.4)
             _shade(axes, shares)
             keys = [Patch(facecolor=SERIES[0], alpha=a, label=f"{a:.0%} of the row") for a in (0.25, 0.5, 0.75, 1)]
             figure.legend(handles=keys, loc="outside upper left", ncols=4, handlelength=1)
@@ -185,7 +143,7 @@ def confusion(detail: Mapping[str, Any]) -> str:
                 tick.set_rotation_mode("anchor")
         right = sum(counts[n][n] for n in range(classes))
         total = sum(map(sum, counts))
-        return _svg(
+        return svg(
             figure,
             "confusion",
             f"Confusion matrix of {words.count(classes, 'class')}: {right} of {total} rows lie on the "
@@ -220,42 +178,5 @@ def _shade(axes: Axes, shares: list[list[float]]) -> None:
         axes.add_patch(PathPatch(path, facecolor=SERIES[0], alpha=level / SHADES, lw=0))
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
-
-
 def _legend(figure: Figure) -> None:
     figure.legend(loc="outside upper left", ncols=2, borderaxespad=0.2, columnspacing=1.2)
-
-
-def _svg(figure: Figure, prefix: str, seen: str) -> str:
-    """The figure as an <svg> whose ids start with `prefix` and that says what is `seen` in it."""
-    drawn = io.BytesIO()
-    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": prefix}):
-        # The reader's browser sets the type, so it matters little that matplotlib's own font lacks a letter.
-        warnings.filterwarnings("ignore", message="(Glyph|Matplotlib currently does not support)")
-        figure.savefig(drawn, format="svg", transparent=True)
-    svg = ElementTree.fromstring(re.sub(rb' xmlns="[^"]*"', b"", drawn.getvalue(), count=1))
-
-    svg.remove(svg.find("metadata"))  # type: ignore[arg-type]
-    svg.remove(svg.find("defs"))  # type: ignore[arg-type]
-    for element in svg.iter():
-        link = element.attrib.pop("{http://www.w3.org/1999/xlink}href", None)
-        if link:
-            element.set("href", f"#{prefix}-{link[1:]}")
-        if "clip-path" in element.attrib:
-            element.set("clip-path", element.attrib["clip-path"].replace("#", f"#{prefix}-"))
-        if "id" in element.attrib:
-            element.set("id", f"{prefix}-{element.attrib['id']}")
-        if "d" in element.attrib:
-            element.set("d", re.sub(r"(\.\d\d)\d+", r"\1", " ".join(element.attrib["d"].split())))
-        if "style" in element.attrib:
-            style = re.sub(r"font-family:[^;]*;? ?", "", element.attrib["style"])
-            element.set("style", re.sub(r"#0000\d\d", lambda color: ON_PAGE[color[0]], style))
-
-    width = svg.attrib.pop("width").removesuffix("pt")
-    svg.attrib.pop("height")
-    svg.attrib.pop("version")
-    svg.attrib |= {"class": "drawn", "role": "img", "aria-label": seen, "style": f"--width: {width}px"}
-    return ElementTree.tostring(svg, encoding="unicode")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -72,6 +72,7 @@ def trained(
         },
         "validation": {name: _finite(metric.of(p)) for name, metric in metrics.items()},
         "test": None,
+        "without_leaks": None,
         "detail": {"validation": shown},
         "baselines": {"majority": majority},
         "diagnosis": diagnose([epoch.line() for epoch in history], shown, data["names"], majority["accuracy"]),
@@ -101,6 +102,7 @@ def opened(report: Mapping[str, Any], run: Run, table: Table, metrics: Mapping[s
     return {
         **report,
         "test": with_intervals(p, metrics),
+        "without_leaks": without_leaks(p, report["findings"], metrics),
         "detail": {**report["detail"], "test": detail(p, table)},
         "baselines": {"majority": _always(report["baselines"]["majority"]["label"], p)},
     }
@@ -206,6 +208,16 @@ def with_intervals(p: Predictions, metrics: Mapping[str, Metric]) -> dict[str, d
         low, high = bootstrap(metric, p)
         scores[name] = {"value": _finite(metric.of(p)), "low": _finite(low), "high": _finite(high)}
     return scores
+
+
+def without_leaks(p: Predictions, findings: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]) -> Any:
+    """The scores of the test rows that stand in no other part; None where every one is such a row, or none is."""
+    leaked = {row_id for finding in findings if finding["check"] == "leak" for row_id in finding["rows"]}
+    kept = [i for i, row_id in enumerate(p.ids) if row_id not in leaked]
+    if not kept or len(kept) == len(p.ids):
+        return None
+    clean = Predictions([p.ids[i] for i in kept], p.labels[kept], p.probabilities[kept], p.names)
+    return {"rows": len(kept), "left_out": len(p.ids) - len(kept), "scores": with_intervals(clean, metrics)}
 
 
 def _thinned(xs: Any, ys: Any) -> list[list[float]]:

@@ -136,7 +136,14 @@ def verdict(report: Mapping[str, Any]) -> str:
         weighed = ", which lies above the whole interval: the model is worse than guessing"
     else:
         weighed = ", which lies inside the interval: the model is not shown to be better than guessing"
-    return f"On {rows} it never saw, its {metric(name)} is {interval(estimate)}. {guessing}{weighed}."
+    clean = report["without_leaks"]
+    if clean is None:
+        return f"On {rows} it never saw, its {metric(name)} is {interval(estimate)}. {guessing}{weighed}."
+    return (
+        f"On {rows} its {metric(name)} is {interval(estimate)}; {count(clean['left_out'])} of them stand in other "
+        f"parts too, and on the {count(clean['rows'])} it never saw it is {interval(clean['scores'][name])}. "
+        f"{guessing}{weighed}."
+    )
 
 
 def opened(report: Mapping[str, Any]) -> str:

@@ -21,15 +21,14 @@ from finetooth.table import Table
 class Encoded:
     """Row i has the tokens from offsets[i] to offsets[i + 1]; targets are class numbers, -1 where unknown.
 
-    `cut` counts the rows that were longer than the limit; `longest` is the longest row before cutting, in tokens.
+    `whole` is the number of tokens of each row before it was cut at the limit.
     """
 
     ids: Sequence[str]
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
     targets: NDArray[np.int64]
-    cut: int
-    longest: int
+    whole: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,8 +40,7 @@ class Encoded:
             tokens=np.concatenate([self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows]),
             offsets=np.concatenate([[0], np.cumsum(self.lengths[rows])]),
             targets=self.targets[rows],
-            cut=self.cut,
-            longest=self.longest,
+            whole=self.whole[rows],
         )
 
     @cached_property

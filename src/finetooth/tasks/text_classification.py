@@ -26,6 +26,7 @@ class TextClassification:
 
     def names(self, table: Table) -> list[str]:
         """The class names, numbers in numeric order; refused: missing labels, a single class, as many as rows."""
+        _refuse_images(table)
         if len(table.columns.input) != 1:
             raise DataError(
                 f"{table.source}: {len(table.columns.input)} input columns were named; pairs of texts are not in this "
@@ -64,6 +65,7 @@ class TextClassification:
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
+        _refuse_images(table)
         number = {name: i for i, name in enumerate(names)}
         rows = [table.position[i] for i in ids]
         texts = [table.inputs[r][0] for r in rows]
@@ -80,8 +82,7 @@ class TextClassification:
             tokens=np.array([t for row in tokens for t in row], dtype=np.int32),
             offsets=np.cumsum([0, *(len(t) for t in tokens)], dtype=np.int64),
             targets=np.array([number.get(table.labels[r] or "", -1) for r in rows], dtype=np.int64),
-            cut=len(long),
-            longest=max(lengths, default=0),
+            whole=np.array(lengths, dtype=np.int64),
         )
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
@@ -98,6 +99,14 @@ class TextClassification:
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax, in fp32."""
         return torch.softmax(logits.float(), dim=-1)
+
+
+def _refuse_images(table: Table) -> None:
+    if table.folder is not None:
+        raise DataError(
+            f"{table.source}: found a folder of images, expected texts; the task image-classification is not in this "
+            f"version of finetooth, only text-classification is."
+        )
 
 
 def _natural(name: str) -> tuple[int, float, str]:

@@ -1,0 +1,147 @@
+"""What `check` finds of faults planted in real sets, and what it reports where none was planted.
+
+Run: python bench/check.py. 500 exact copies and 500 lightly edited ones (bench/text_edits.py) are put into the test
+part of each set that is large enough; 5 % of the labels are mistaken, uniformly and for the class they are most often
+confused with, and as many rows are flagged; a column that reveals the label is planted. cleanlab ranks the same
+probabilities beside ours.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cleanlab.rank import get_label_quality_scores
+
+import common
+import data
+import finetooth as ft
+from finetooth import duplicates, tfidf
+from finetooth.check import check
+from finetooth.checks.suspects import ranked
+from text_edits import lightly
+
+SETS = ("movies", "tweets", "amazon", "nyt", "medmcqa", "reuters")
+SEEDS = (0, 1, 2)
+PLANTED = 500
+WRONG = 0.05
+
+
+def distinct(name: str) -> tuple[list[str], list[str]]:
+    """The texts of a set, copies and near-copies left out, and their labels."""
+    table = ft.read(data.path(name))
+    texts = [row[0] for row in table.inputs]
+    near = duplicates.clusters(texts)[1]
+    kept = [i for i in range(len(texts)) if near[i] == i and len(texts[i].split()) >= 3]
+    return [texts[i] for i in kept], [str(table.labels[i]) for i in kept]
+
+
+def copies(texts: list[str], labels: list[str], seed: int) -> dict[str, Any]:
+    """How many of the planted copies are found across parts, and how many rows are called copies that are not."""
+    rng = random.Random(seed)
+    order = rng.sample(range(len(texts)), len(texts))
+    cut = len(order) * 4 // 5
+    train, test = order[:cut], order[cut:]
+    chosen = rng.sample(train, min(2 * PLANTED, len(train)))
+    exact, edited = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]
+    planted = [(texts[i], labels[i]) for i in exact] + [(lightly(texts[i], rng), labels[i]) for i in edited]
+    with tempfile.TemporaryDirectory() as folder:
+        parts = {"train": [(texts[i], labels[i]) for i in train]}
+        parts["test"] = [(texts[i], labels[i]) for i in test] + planted
+        for part, rows in parts.items():
+            with open(Path(folder) / f"{part}.csv", "w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([("text", "label"), *rows])
+        table = ft.read(folder)
+        leaks = [f for f in check(table).findings if f.check == "leak"]
+        found = {table.position[row] for finding in leaks for row in finding.rows}
+    first = len(train) + len(test)
+    hits = [first + k in found for k in range(len(planted))]
+    return {
+        "exact": sum(hits[: len(exact)]) / len(exact),
+        "edited": sum(hits[len(exact) :]) / len(edited),
+        "false": sum(i < first for i in found) / len(test),
+    }
+
+
+def mistaken(targets: np.ndarray, p: np.ndarray, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Targets with WRONG of them mistaken, and which."""
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(len(targets)) < WRONG
+    classes = p.shape[1]
+    other = (targets + rng.integers(1, classes, len(targets))) % classes
+    if kind == "confusable":
+        # For each class the one that the clean model takes it for most often.
+        blurred = np.array([p[targets == c].mean(axis=0) for c in range(classes)])
+        np.fill_diagonal(blurred, -1.0)
+        other = blurred.argmax(axis=1)[targets]
+    return np.where(wrong, other, targets), wrong
+
+
+def labels_found(texts: list[str], labels: list[str], seed: int) -> dict[str, Any]:
+    """Precision among as many flags as planted, ours and cleanlab's, on the same probabilities."""
+    names = sorted(set(labels))
+    counts = {name: labels.count(name) for name in names}
+    kept = [i for i, label in enumerate(labels) if counts[label] >= 10]
+    names = [name for name in names if counts[name] >= 10]
+    targets = np.array([names.index(labels[i]) for i in kept])
+    matrix = tfidf.features([texts[i] for i in kept])
+    keys = [texts[i] for i in kept]
+    found: dict[str, Any] = {}
+
+    def asked(given: np.ndarray) -> np.ndarray:
+        return tfidf.out_of_fold(matrix, given, tfidf.folds_of(given, np.arange(len(given)), keys, 5), len(names))
+
+    clean = asked(targets)
+    found["accuracy"] = float((clean.argmax(axis=1) == targets).mean())
+    for kind in ("uniform", "confusable"):
+        given, wrong = mistaken(targets, clean, kind, seed)
+        p = asked(given)
+        flags = int(wrong.sum())
+        found[kind] = {"chance": float(wrong.mean()), "ours": float(wrong[ranked(p, given)[:flags]].mean())}
+        for method in ("self_confidence", "normalized_margin"):
+            quality = get_label_quality_scores(given, p, method=method)
+            found[kind][f"cleanlab {method}"] = float(wrong[np.argsort(quality, kind="stable")[:flags]].mean())
+    return found
+
+
+def giveaways(texts: list[str], labels: list[str]) -> dict[str, bool]:
+    """Whether a planted column is reported, and whether one is where none was planted."""
+    rng = random.Random(0)
+    found = {}
+    for planted in (True, False):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.csv"
+            with open(path, "w", newline="", encoding="utf-8") as file:
+                rows = zip(texts, labels, strict=True)
+                shown = [
+                    (t, y, f"{y[:1]}{rng.randrange(9)}" if planted else rng.choice("abcdef"), rng.random())
+                    for t, y in rows
+                ]
+                csv.writer(file).writerows([("text", "label", "batch", "number"), *shown])
+            said = [f.says for f in check(ft.read(path)).findings if f.check == "giveaway"]
+        found["planted" if planted else "none planted"] = (
+            any("'batch'" in says for says in said) if planted else bool(said)
+        )
+    return found
+
+
+def main() -> None:
+    found: dict[str, Any] = {}
+    for name in SETS:
+        texts, labels = distinct(name)
+        own: dict[str, Any] = {"rows": len(texts), "classes": len(set(labels))}
+        if len(texts) > 4 * PLANTED:
+            own["copies"] = [copies(texts, labels, seed) for seed in SEEDS]
+        own["labels"] = [labels_found(texts, labels, seed) for seed in SEEDS]
+        own["giveaway"] = giveaways(texts, labels)
+        found[name] = own
+        print(name, own, flush=True)
+        common.write("check", {"sets": found})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Table -> Checked: what somebody should know of the rows before a model is tuned on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from finetooth import duplicates, splits
+from finetooth.checks import CHECKS, Sample
+from finetooth.checks.base import Numbers
+from finetooth.errors import DataError
+from finetooth.findings import Finding
+from finetooth.likeness import see
+from finetooth.table import Table
+
+GRAVITY = {"error": 0, "warning": 1, "info": 2}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was looked at, and what was found, the gravest first."""
+
+    sample: Sample
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
+
+def check(
+    table: Table,
+    *,
+    against: Table | None = None,
+    lengths: Numbers | None = None,
+    limit: int | None = None,
+    progress: Callable[[str], None] | None = None,
+    **split: Any,
+) -> Checked:
+    """Run every check on the table, parted as `train` would part it (`split` as for `holdout`: seed, train, ...).
+
+    `against` are rows of the place where the model will work, `lengths` the tokens of each row for a model that takes
+    `limit` of them. Rows that cannot be parted are checked all the same. Test labels are read, never altered.
+    """
+    seen = see(table) if table.folder is not None else None
+    equal, near = duplicates.of(table, seen)
+    found: list[Finding] = []
+    parted = None
+    try:
+        parted = splits.holdout(table, near=near, **split)
+    except DataError as error:
+        found.append(Finding("split", "error", str(error), "Collect more rows.", len(table)))
+    sample = Sample(table, parted, equal, near, lengths, limit, against, seen)
+    return Checked(sample, examine(sample, tuple(found), progress))
+
+
+def examine(
+    sample: Sample, found: tuple[Finding, ...] = (), progress: Callable[[str], None] | None = None
+) -> tuple[Finding, ...]:
+    """Every check's findings on this sample, what reading and parting found before them, the gravest first."""
+    notes = () if sample.split is None else sample.split.notes
+    split = [Finding("rare class", "warning", f"{note}.", "Collect more rows of it.", 1) for note in notes]
+    every = [*sample.table.found, *found, *split]
+    for name, check in CHECKS.items():
+        if progress is not None:
+            progress(name)
+        every += check(sample)
+    return tuple(sorted(every, key=lambda finding: GRAVITY[finding.severity]))

@@ -1,0 +1,90 @@
+"""Rows that stand in the data more than once: copies, light edits of one another, one text under two labels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from finetooth.checks.base import Sample, quoted, rows_of
+from finetooth.findings import Finding
+from finetooth.table import PARTS
+
+
+def copies(sample: Sample) -> Iterator[Finding]:
+    """Rows that repeat another, exactly or but for case and punctuation, and lightly edited ones."""
+    here = np.arange(len(sample.equal))
+    again = np.flatnonzero(sample.equal != here)
+    if len(again):
+        share = len(again) / len(here)
+        yield sample.finding(
+            "duplicates",
+            "warning" if share >= 0.01 else "info",
+            f"{rows_of(len(again))} ({share:.1%}) repeat an earlier one, case and punctuation aside.",
+            "They are never put on two sides of a split made here; --fix keeps the first of each.",
+            again,
+            evidence=[f"as {sample.place(int(sample.equal[i]))}" for i in again],
+        )
+    edited = np.flatnonzero((sample.near != sample.equal) & (sample.equal == here))
+    if len(edited):
+        yield sample.finding(
+            "near duplicates",
+            "warning" if len(edited) >= 0.01 * len(here) else "info",
+            f"{rows_of(len(edited))} {'is' if len(edited) == 1 else 'are'} another row with a light edit.",
+            "They are never put on two sides of a split made here. Look whether both are wanted.",
+            edited,
+            evidence=[f"like {sample.place(int(sample.near[i]))}: {sample.texts[sample.near[i]]}" for i in edited],
+        )
+
+
+def contradictions(sample: Sample) -> Iterator[Finding]:
+    """The same text under different labels."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, cluster in enumerate(sample.equal.tolist()):
+        if sample.targets[i] >= 0:
+            members[cluster].append(i)
+    torn = [own for own in members.values() if len({int(sample.targets[i]) for i in own}) > 1]
+    if torn:
+        rows = [i for own in torn for i in own]
+        yield sample.finding(
+            "contradictions",
+            "warning",
+            f"{rows_of(len(torn), 'text')} in {rows_of(len(rows))} stand under more than one label, case and "
+            f"punctuation aside.",
+            "No model can be right on all of them: decide which label holds, or take them out.",
+            rows,
+            evidence=[
+                f"labelled {sample.table.labels[i]}; elsewhere "
+                f"{quoted(sorted({str(sample.table.labels[j]) for j in own} - {str(sample.table.labels[i])}))}"
+                for own in torn
+                for i in own
+            ],
+        )
+
+
+def leaks(sample: Sample) -> Iterator[Finding]:
+    """Rows of one part that stand, as they are or lightly edited, in another as well."""
+    for one, other in combinations(PARTS, 2):
+        first: dict[int, int] = {}
+        same = {int(sample.equal[i]) for i, part in enumerate(sample.part) if part == one}
+        for i, part in enumerate(sample.part):
+            if part == one:
+                first.setdefault(int(sample.near[i]), i)
+        both = [i for i, part in enumerate(sample.part) if part == other and int(sample.near[i]) in first]
+        if not both:
+            continue
+        # The same input first: they are the surer ones.
+        both.sort(key=lambda i: int(sample.equal[i]) not in same)
+        equal = sum(int(sample.equal[i]) in same for i in both)
+        edited = f", {len(both) - equal:,} of them but for a light edit" if equal < len(both) else ""
+        yield sample.finding(
+            "leak",
+            "error" if other == "test" else "warning",
+            f"{rows_of(len(both), f'{other} row')} {'has' if len(both) == 1 else 'have'} the same input as a {one} "
+            f"row{edited}; scores on them flatter.",
+            f"Take them out of the {one} part: --fix does.",
+            both,
+            evidence=[f"in {one}: {sample.place(first[int(sample.near[i])])}" for i in both],
+        )

@@ -1,0 +1,114 @@
+"""Labels: missing, misspelt, rare, uneven, of the wrong kind, or nowhere to be learnt from."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from finetooth.checks.base import Sample, quoted, rows_of
+from finetooth.findings import Finding
+
+FEW = 10  # training rows of a class below which nothing much can be learnt of it
+UNEVEN = 3  # times the smallest class's rows that make the largest too large for accuracy to be a fair goal
+CHARTED = 40  # classes
+
+
+def labels(sample: Sample) -> Iterator[Finding]:
+    """Missing labels, one class alone, as many classes as rows, one class in several spellings."""
+    table = sample.table
+    if table.columns.label is None:
+        return
+    column = f"the column '{table.columns.label}'"
+    missing = [i for i, label in enumerate(table.labels) if label is None]
+    if missing:
+        yield sample.finding(
+            "missing label",
+            "error",
+            f"{rows_of(len(missing))} of {len(table):,} {'has' if len(missing) == 1 else 'have'} no label in {column}.",
+            "Label them, or take them out: --fix does.",
+            missing,
+        )
+    if len(sample.names) == 1:
+        yield sample.finding(
+            "single class",
+            "error",
+            f"Every label is '{sample.names[0]}': there is nothing to learn from one class.",
+            "Was another column meant? Say so with --label.",
+            count=len(table),
+        )
+    labelled = len(table) - len(missing)
+    if len(sample.names) > labelled / 2 > 10:
+        yield sample.finding(
+            "too many classes",
+            "error",
+            f"{column[0].upper()}{column[1:]} has {len(sample.names):,} different values in {labelled:,} rows: numbers "
+            f"or ids, not classes.",
+            "Say which column is the label with --label.",
+            count=len(sample.names),
+        )
+    folded = defaultdict(set)
+    for name in sample.names:
+        folded[" ".join(name.split()).casefold()].add(name)
+    alike = sorted(name for names in folded.values() if len(names) > 1 for name in names)
+    if alike:
+        yield sample.finding(
+            "label spelling",
+            "warning",
+            f"Labels that differ in case or spaces alone count as different classes: {quoted(alike, 8)}.",
+            "Give each class one spelling: --fix takes the commonest.",
+            [i for i, label in enumerate(table.labels) if label in alike],
+            count=len(alike),
+        )
+
+
+def classes(sample: Sample) -> Iterator[Finding]:
+    """Classes too rare to learn or to measure, that training lacks, and how uneven they are."""
+    if len(sample.names) < 2 or sample.split is None or len(sample.names) > len(sample.targets) / 2 > 10:
+        return
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for label, part in zip(sample.table.labels, sample.part, strict=True):
+        if label is not None and part is not None:
+            counts[part][label] += 1
+    unlearnt = [name for name in sample.names if not counts["train"][name]]
+    if unlearnt:
+        yield sample.finding(
+            "unlearnt class",
+            "error",
+            f"No training row has the label {quoted(unlearnt)}, which other parts ask for.",
+            "Bring rows of it into the training part, or take its rows out.",
+            [i for i, label in enumerate(sample.table.labels) if label in unlearnt],
+        )
+    rare = [name for name in sample.names if 0 < counts["train"][name] < FEW]
+    if rare:
+        shown = ", ".join(f"{name!r} ({counts['train'][name]})" for name in rare[:8])
+        yield sample.finding(
+            "few rows",
+            "warning",
+            f"Fewer than {FEW} training rows of {shown}{f' and {len(rare) - 8} more' if len(rare) > 8 else ''}.",
+            "Collect more rows of these classes, or merge them with others.",
+            count=len(rare),
+        )
+    untested = [name for name in sample.names if counts["test"][name] < FEW]
+    if untested and counts["test"]:
+        yield sample.finding(
+            "few test rows",
+            "info",
+            f"Fewer than {FEW} test rows of {rows_of(len(untested), 'class').replace('classs', 'classes')} "
+            f"({quoted(untested)}): their own scores will say little.",
+            "Read the scores over all classes, or collect more rows of these.",
+            count=len(untested),
+        )
+    total = Counter(label for label in sample.table.labels if label is not None)
+    (largest, most), (smallest, least) = total.most_common()[0], total.most_common()[-1]
+    if most >= UNEVEN * least:
+        shown_classes = total.most_common(CHARTED)
+        yield sample.finding(
+            "imbalance",
+            "info",
+            f"The classes are uneven: {rows_of(most)} of '{largest}', {least:,} of '{smallest}' "
+            f"({most / least:.0f} to 1).",
+            "macro-F1 chooses the best epoch, so that small classes count; class_weights: auto or oversample: true may "
+            "help.",
+            count=len(total),
+            chart={"kind": "bars", "title": "rows per class", "bars": [[name, n] for name, n in shown_classes]},
+        )

@@ -1,0 +1,86 @@
+"""Labels that look wrong: what a cheap model, which did not see the row, says against them.
+
+Confident learning (Northcutt, Jiang and Chuang 2021, section 3): a row counts as probably mislabelled when another
+class is as likely for it as that class is on average for its own rows. The ranking is by the normalized margin. Nothing
+is changed or dropped on its account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetooth import tfidf
+from finetooth.checks.base import Numbers, Sample, rows_of
+from finetooth.findings import Finding
+from finetooth.seeds import numbers, row_keys
+
+Probabilities = NDArray[np.float64]
+
+FEWEST = 100  # labelled rows below which a model out of fold knows nothing
+PLANTED = 0.05  # of the labels, mistaken on purpose to see how many of them are found
+SHOWN = 500
+
+
+def suspects(sample: Sample) -> Iterator[Finding]:
+    """The labels that a model out of fold contradicts, the surest first, and how far such flags can be trusted here."""
+    labelled = sample.open
+    if not 2 <= len(sample.names) <= len(labelled) / 20 or len(labelled) < FEWEST or sample.table.folder is not None:
+        return
+    targets, folds, matrix = sample.targets[labelled], sample.folds[labelled], sample.matrix[labelled]
+    classes = len(sample.names)
+    p = tfidf.out_of_fold(matrix, targets, folds, classes)
+    order, count = ranked(p, targets), doubtful(p, targets)
+    if not count:
+        return
+    precision = trial(sample, labelled)
+    accuracy = float((p.argmax(axis=1) == targets).mean())
+    flagged = labelled[order[:count]]
+    other = np.where(np.arange(classes) == targets[:, None], -1.0, p).argmax(axis=1)
+    evidence = [
+        f"labelled {sample.names[targets[r]]} ({p[r, targets[r]]:.2f}), looks like {sample.names[other[r]]} "
+        f"({p[r, other[r]]:.2f})"
+        for r in order[: min(count, SHOWN)]
+    ]
+    yield sample.finding(
+        "suspected labels",
+        "info",
+        f"{rows_of(count, 'label')} may be wrong: a word-count model that did not see the row, right on {accuracy:.0%} "
+        f"of all rows, is sure of another class. With {PLANTED:.0%} of the labels mistaken on purpose, {precision:.0%} "
+        f"of as many flags were right, where guessing finds {PLANTED:.0%}.",
+        "Read the first of them; the order is by suspicion. No label is changed.",
+        flagged[:SHOWN],
+        evidence=evidence,
+        count=count,
+        chart={"kind": "share", "title": "flags that were right in the trial", "value": precision, "guess": PLANTED},
+    )
+
+
+def ranked(p: Probabilities, targets: Numbers) -> Numbers:
+    """The rows by suspicion, the most suspicious first: by the given class's probability less the best other's."""
+    rows = np.arange(len(targets))
+    own = p[rows, targets]
+    others = np.where(np.arange(p.shape[1]) == targets[:, None], -1.0, p).max(axis=1)
+    return np.argsort(own - others, kind="stable")
+
+
+def doubtful(p: Probabilities, targets: Numbers) -> int:
+    """How many rows confident learning counts as mislabelled: the off-diagonal of the confident joint."""
+    classes = p.shape[1]
+    usual = np.array([p[targets == c, c].mean() if (targets == c).any() else 2.0 for c in range(classes)])
+    sure = p >= usual
+    choice = np.where(sure, p, -1.0).argmax(axis=1)
+    return int((sure.any(axis=1) & (choice != targets) & (p.argmax(axis=1) != targets)).sum())
+
+
+def trial(sample: Sample, labelled: Numbers) -> float:
+    """The share of right flags when PLANTED of the labels are mistaken on purpose and as many rows are flagged."""
+    targets, classes = sample.targets[labelled].copy(), len(sample.names)
+    keys = row_keys(sample.table.contents[i] for i in labelled.tolist())
+    chosen = np.argsort(numbers(0, "planted", 0, keys), kind="stable")[: max(1, round(PLANTED * len(targets)))]
+    shift = 1 + (numbers(0, "planted as", 0, keys[chosen]) % np.uint64(classes - 1)).astype(np.int64)
+    targets[chosen] = (targets[chosen] + shift) % classes
+    p = tfidf.out_of_fold(sample.matrix[labelled], targets, sample.folds[labelled], classes)
+    return float(np.isin(ranked(p, targets)[: len(chosen)], chosen).mean())

@@ -1,0 +1,215 @@
+"""Texts that are the same, or the same but for a light edit: which rows belong to one cluster.
+
+Candidates come from MinHash signatures of character shingles, cut in bands (Broder 1997, On the resemblance and
+containment of documents; Indyk and Motwani 1998): texts that agree in a whole band are looked at word by word. Work
+grows as n log n, and the answer is a function of the set of texts, whatever their order.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetooth import likeness
+from finetooth.table import Table
+
+Numbers = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
+
+SHINGLE = 4  # characters
+BANDS, ROWS = 32, 4  # a band is so many minima; texts sharing 60 % of their shingles agree in one with 99 %
+NEIGHBOURS = 16  # in a band of equal minima each text is compared with so many others
+SHORTEST = 16  # characters; in shorter texts a light edit changes the meaning
+WORDS_PER_CHANGE = 10  # one changed word is light among so many
+CHUNK = 2_000_000  # characters hashed at a time
+FACTORS = np.random.default_rng(20).integers(2**63, size=BANDS * ROWS, dtype=np.uint64) * 2 + 1
+
+# Ideographs and kana stand for words without spaces between them, and a smiley says as much as a word.
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+    r"|[^\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
+    r"|(?<!\w)[:;=][-'^]?[()\[\]dp/|*o]+(?!\w)"
+    r"|[\u2600-\u27bf\U0001f000-\U0001faff]"
+)
+# Apostrophes do not part words.
+_APOSTROPHE = re.compile(r"(?<=\w)['\u2019`\u00b4](?=\w)")
+
+
+def of(table: Table, seen: likeness.Seen | None = None) -> tuple[Numbers, Numbers]:
+    """Per row two cluster numbers, as `clusters` gives them for texts; of images, those of equal files and of copies.
+
+    `seen` are the images where they were decoded before.
+    """
+    if table.folder is None:
+        return clusters(["\n".join(row) for row in table.inputs])
+    seen = seen or likeness.see(table)
+    first: dict[str, int] = {}
+    equal = np.array([first.setdefault(content, i) for i, content in enumerate(table.contents)], dtype=np.int64)
+    near = equal.copy()
+    for cluster in likeness.clusters(likeness.near(seen.fingerprints)):
+        rows = [seen.rows[i] for i in cluster]
+        near[np.isin(near, near[rows])] = near[rows].min()
+    return equal, near
+
+
+def words(text: str) -> list[str]:
+    """The words of a text without case, punctuation, accents of typing (NFKC) and apostrophes."""
+    return _WORD.findall(_APOSTROPHE.sub("", unicodedata.normalize("NFKC", text).casefold()))
+
+
+def normalised(text: str) -> str:
+    """The words with single spaces; in a text of few letters every sign counts, and only case and spaces do not."""
+    form = " ".join(words(text))
+    return form if len(form) >= SHORTEST else " ".join(text.casefold().split())
+
+
+def clusters(texts: Sequence[str]) -> tuple[Numbers, Numbers]:
+    """Per text two cluster numbers: of texts equal but for case and punctuation, and of these and lightly edited ones.
+
+    Shape (texts,) each. A cluster's number is the place of its first text in `texts`; what shares a number is alike.
+    """
+    forms = [normalised(text) for text in texts]
+    first: dict[str, int] = {}
+    equal = np.array([first.setdefault(form, i) for i, form in enumerate(forms)], dtype=np.int64)
+    # Sorted, so that the order of the rows plays no part in which neighbours are compared.
+    distinct = sorted(form for form in first if len(form) >= SHORTEST)
+    leader = np.arange(len(texts), dtype=np.int64)
+
+    def find(i: int) -> int:
+        while leader[i] != i:
+            leader[i] = leader[leader[i]]
+            i = int(leader[i])
+        return i
+
+    for one, other in alike(distinct):
+        a, b = find(first[distinct[one]]), find(first[distinct[other]])
+        leader[max(a, b)] = min(a, b)
+    near = np.array([find(i) for i in range(len(texts))], dtype=np.int64)
+    return equal, near[equal]
+
+
+def alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Pairs of places in `texts`, which are normalised and different, whose texts differ by a light edit alone."""
+    if len(texts) < 2:
+        return
+    kept: dict[int, list[str]] = {}
+    for one, other in _candidates(bands(texts)):
+        for i in (one, other):
+            if i not in kept:
+                kept[i] = texts[i].split(" ")
+        if light(kept[one], kept[other]):
+            yield one, other
+
+
+def light(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two lists of words differ by no more than a changed word in ten and a few misspelt ones."""
+    allowed = max(len(one), len(other)) // WORDS_PER_CHANGE
+    if abs(len(one) - len(other)) > allowed:
+        return False
+    here, there = Counter(one), Counter(other)
+    lost, new = list((here - there).elements()), list((there - here).elements())
+    if max(len(lost), len(new)) > 2 * allowed + 1:
+        return False
+    changed = 0
+    for word in lost:
+        twin = next((candidate for candidate in new if misspelt(word, candidate)), None)
+        if twin is None:
+            changed += 1
+        else:
+            new.remove(twin)
+    # What is left of `new` stands where words were changed, or was put in.
+    return max(changed, len(new)) <= allowed and len(lost) - changed <= 1 + allowed
+
+
+def misspelt(one: str, other: str) -> bool:
+    """Whether one letter was put in, left out or mistaken, or two neighbours swapped. Numbers and signs are not."""
+    if len(one) > len(other):
+        one, other = other, one
+    if len(other) - len(one) > 1 or len(other) < 2 or not (one + other).isalpha():
+        return False
+    start = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+    if len(one) < len(other):
+        return one[start:] == other[start + 1 :]
+    rest, beside = one[start:], other[start:]
+    return rest[1:] == beside[1:] or (rest[:2] == beside[1::-1] and rest[2:] == beside[2:])
+
+
+def bands(texts: Sequence[str]) -> Hashes:
+    """The band hashes of each text, shape (texts, BANDS)."""
+    found = np.empty((len(texts), BANDS), dtype=np.uint64)
+    cuts, start, held = [], 0, 0
+    for i, text in enumerate(texts):
+        held += len(text) + SHINGLE
+        if held > CHUNK:
+            cuts.append((start, i + 1))
+            start, held = i + 1, 0
+    if start < len(texts):
+        cuts.append((start, len(texts)))
+
+    def fill(cut: tuple[int, int]) -> None:
+        found[cut[0] : cut[1]] = _bands(texts[cut[0] : cut[1]])
+
+    # numpy lets go of the interpreter while it computes.
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(fill, cuts))
+    return found
+
+
+def _bands(texts: Sequence[str]) -> Hashes:
+    """MinHash by multiplication: for each minimum the least of (hash * an odd number) over the shingles of a text."""
+    hashes, starts = shingles(texts, SHINGLE)
+    with np.errstate(over="ignore"):
+        found = np.zeros((BANDS, len(texts)), dtype=np.uint64)
+        for i, factor in enumerate(FACTORS):
+            least = np.minimum.reduceat(hashes * factor, starts)
+            band = found[i // ROWS]
+            band ^= least
+            band *= np.uint64(0x94D049BB133111EB)
+            band ^= band >> np.uint64(32)
+    return found.T
+
+
+def shingles(texts: Sequence[str], size: int) -> tuple[Hashes, Numbers]:
+    """A hash for every run of `size` characters of every text, one after the other, and where each text's begin.
+
+    A text that is shorter counts as one run, filled up with spaces.
+    """
+    padded = [text.ljust(size) for text in texts]
+    letters = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
+    sizes = np.array([len(text) for text in padded], dtype=np.int64)
+    with np.errstate(over="ignore"):
+        hashes = np.zeros(max(len(letters) - size + 1, 0), dtype=np.uint64)
+        for k in range(size):
+            hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + letters[k : len(hashes) + k]
+        # Mixed, since a product with an odd number leaves the low bits almost as they were.
+        hashes = (hashes ^ (hashes >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
+        hashes ^= hashes >> np.uint64(29)
+    # The runs that begin in one text and end in the next belong to neither.
+    ends = np.cumsum(sizes)
+    inside = np.ones(len(letters), dtype=bool)
+    for k in range(1, size):
+        inside[ends - k] = False
+    return hashes[inside[: len(hashes)]], np.concatenate([[0], np.cumsum(sizes - size + 1)[:-1]])
+
+
+def _candidates(hashes: Hashes) -> Iterator[tuple[int, int]]:
+    """Pairs of rows, each once, that agree in a band and stand near each other among those that do."""
+    seen: set[int] = set()
+    count = len(hashes)
+    for band in hashes.T:
+        order = np.argsort(band, kind="stable")
+        keys = band[order]
+        for distance in range(1, min(NEIGHBOURS, count - 1) + 1):
+            met = np.flatnonzero(keys[distance:] == keys[:-distance])
+            if not len(met):
+                break
+            for one, other in zip(order[met].tolist(), order[met + distance].tolist(), strict=True):
+                if (pair := one * count + other) not in seen:
+                    seen.add(pair)
+                    yield one, other
