@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from finetooth.check import check
     from finetooth.evaluate import answers, evaluate, evaluate_rows
     from finetooth.metrics import Metric
     from finetooth.plan import Plan
@@ -34,6 +35,7 @@ _HOMES = {
     "Split": "table",
     "Table": "table",
     "answers": "evaluate",
+    "check": "check",
     "combine": "readers",
     "evaluate": "evaluate",
     "evaluate_rows": "evaluate",
@@ -51,6 +53,7 @@ __all__ = [
     "Split",
     "Table",
     "answers",
+    "check",
     "combine",
     "evaluate",
     "evaluate_rows",

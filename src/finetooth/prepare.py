@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from math import ceil, inf
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from finetooth import machine, rates, schedules, splits
+from finetooth import duplicates, machine, rates, schedules, splits
 from finetooth.backbones import Backbone, Layers
 from finetooth.batches import Batches
+from finetooth.check import examine
+from finetooth.checks import Sample
 from finetooth.errors import DataError, PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.loop import Recipe, State, optimizer
@@ -25,10 +26,9 @@ from finetooth.plan import Data, Facts, Plan, made, resolve
 from finetooth.predict import predict
 from finetooth.rates import Rate
 from finetooth.seeds import numbers, row_keys
-from finetooth.table import PARTS, Predictions, Split, Table
+from finetooth.table import Predictions, Split, Table
 from finetooth.tasks import TASKS, Encoded, Task
 
-FEW = 10  # training rows of a class below which nothing much can be learnt of it
 AT_ONCE = 512  # padded tokens that processor caches hold; larger batches are no faster there, and take more memory
 THAW_WARMUP = 0.1  # epochs over which a layer that was just thawed comes up to its rate
 
@@ -47,6 +47,7 @@ class Job:
     validation: Encoded
     metrics: Mapping[str, Metric]
     shares: NDArray[np.float32]  # how much each training row counts, before its class does
+    clusters: tuple[NDArray[np.int64], NDArray[np.int64]]  # of equal and of nearly equal rows, over the whole table
     limit: int | None = None  # rows of training and of validation, at most, where it started small
 
     @property
@@ -139,7 +140,8 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
         hint = nearest(plan.metric_for_best_model, known)
         raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
     names = task.names(table)
-    split = splits.holdout(table, near=_same(table), **plan.split.model_dump())
+    equal, near = duplicates.of(table)
+    split = splits.holdout(table, near=near, **plan.split.model_dump())
     if rows is not None:
         split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
     backbone = task.load(model, names, seed=plan.seed, dropout=plan.dropout)
@@ -154,7 +156,9 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
     shares = np.array([table.weights[table.position[i]] for i in split.train], dtype=np.float32)
     if not shares.any():
         raise DataError(f"{table.source}: every training row weighs nothing.")
-    job = Job(task, names, split, plan, reasons, backbone, training, validation, known, shares, limit=rows)
+    job = Job(
+        task, names, split, plan, reasons, backbone, training, validation, known, shares, (equal, near), limit=rows
+    )
     _refuse_idleness(job)
     return job
 
@@ -220,57 +224,12 @@ def decisions(job: Job) -> Iterator[str]:
         yield f"{key} {getattr(job.plan, key)}: {reason}"
 
 
-def findings(table: Table, job: Job) -> list[Finding]:
-    """What preparing the rows has brought to light."""
-    found = [
-        Finding(
-            "rare class",
-            "warning",
-            f"{note}.",
-            "Collect more rows of this class, or merge it with another.",
-            1,
-        )
-        for note in job.split.notes
-    ]
-    whole = np.concatenate([job.training.whole, job.validation.whole])
-    cut = int((whole > int(job.plan.max_length)).sum())
-    if cut:
-        longest = int(whole.max())
-        rows = f"{cut:,} rows are longer than {job.plan.max_length} tokens (the longest has {longest:,})"
-        found.append(
-            Finding("truncation", "warning", f"{rows} and lose their end.", "A larger max_length keeps more.", cut)
-        )
-    for one, other in combinations(PARTS, 2):
-        for what, cells in (("input", table.contents), ("group", table.groups)):
-            known = {cells[table.position[i]] for i in getattr(job.split, one)} - {None}
-            both = [i for i in getattr(job.split, other) if cells[table.position[i]] in known]
-            if both:
-                says = f"{len(both):,} {other} rows have the same {what} as a {one} row; scores on them flatter."
-                remedy = f"Take them out of the {one} or the {other} part."
-                found.append(Finding("leak", "warning", says, remedy, len(both), both))
-    empty = [i for i in job.split.train if not "".join(table.inputs[table.position[i]]).strip()]
-    if empty:
-        first = table.position[empty[0]]
-        says = f"Empty text in {len(empty):,} training row{'s' if len(empty) > 1 else ''}: {table.place(first)}."
-        found.append(Finding("empty", "warning", says, "Take them out.", len(empty), empty[:20]))
-    counts = Counter(str(table.labels[table.position[i]]) for i in job.split.train)
-    rare = [name for name in job.names if counts[name] < FEW]
-    if rare:
-        says = f"Fewer than {FEW} training rows of {', '.join(f'{name!r} ({counts[name]})' for name in rare[:8])}."
-        remedy = "Collect more rows of these classes, or merge them with others."
-        found.append(Finding("few rows", "warning", says, remedy, len(rare)))
-    folded = Counter(name.strip().casefold() for name in job.names)
-    alike = [name for name in job.names if folded[name.strip().casefold()] > 1]
-    if alike:
-        says = f"Labels that differ in case or spaces alone count as different: {', '.join(map(repr, alike[:8]))}."
-        found.append(Finding("label spelling", "warning", says, "Give each class one spelling.", len(alike)))
-    return found
-
-
-def _same(table: Table) -> NDArray[np.int64]:
-    """Per row the first row with the same inputs."""
-    first: dict[str, int] = {}
-    return np.array([first.setdefault(content, i) for i, content in enumerate(table.contents)], dtype=np.int64)
+def findings(table: Table, job: Job) -> tuple[Finding, ...]:
+    """What the checks say of the rows; of the sealed ones the inputs alone are looked at, and whether they leak."""
+    lengths = np.zeros(len(table), dtype=np.int64)
+    for encoded in (job.training, job.validation):
+        lengths[[table.position[i] for i in encoded.ids]] = encoded.whole
+    return examine(Sample(table, job.split, *job.clusters, lengths, int(job.plan.max_length), sealed=True))
 
 
 def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:

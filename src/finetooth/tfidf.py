@@ -18,16 +18,20 @@ Probabilities = NDArray[np.float64]
 
 FEATURES = 2**18
 LETTERS = 2_000  # of a text; more tell little, and cost time
-PASSES = 10
+MANY = 30_000
+PASSES = (3, 10)  # over the rows: fewer of many rows
 
 
 def features(texts: Sequence[str]) -> sparse.csr_matrix:
-    """Shape (texts, 2 * FEATURES): words and pairs of words, and runs of 2 to 4 letters within words, weighed."""
+    """Shape (texts, features): words and pairs of words, and runs of 2 to 4 letters within words, weighed.
+
+    Of MANY texts the words alone are taken: they are enough then, and letters take six times the room.
+    """
     cut = [text[:LETTERS] for text in texts]
     kinds = [
         HashingVectorizer(n_features=FEATURES, ngram_range=(1, 2), alternate_sign=False, token_pattern=r"(?u)\b\w+\b"),
         HashingVectorizer(n_features=FEATURES, ngram_range=(2, 4), alternate_sign=False, analyzer="char_wb"),
-    ]
+    ][: 1 if len(texts) >= MANY else 2]
     counted = [TfidfTransformer(sublinear_tf=True).fit_transform(kind.transform(cut)) for kind in kinds]
     return sparse.hstack(counted, format="csr", dtype=np.float32)
 
@@ -47,13 +51,14 @@ def out_of_fold(matrix: sparse.csr_matrix, targets: Numbers, folds: Numbers, cla
 
     Averaged stochastic gradient descent (Polyak and Juditsky 1992), one class against the rest.
     """
+    passes = int(np.clip(1_000_000 // max(len(targets), 1), *PASSES))
     found = np.full((len(targets), classes), 1.0 / classes)
     for fold in range(int(folds.max()) + 1):
         seen, asked = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         known = np.unique(targets[seen])
         if len(known) < 2 or not len(asked):
             continue
-        model = SGDClassifier(loss="log_loss", alpha=1e-4, max_iter=PASSES, tol=None, average=True, random_state=0)
+        model = SGDClassifier(loss="log_loss", alpha=1e-4, max_iter=passes, tol=None, average=True, random_state=0)
         model.fit(matrix[seen], targets[seen])
         found[asked] = 0.0
         found[np.ix_(asked, known)] = model.predict_proba(matrix[asked])

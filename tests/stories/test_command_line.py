@@ -201,6 +201,43 @@ def test_ctrl_c_saves_and_says_how_to_go_on(reviews: Path, tiny_bert: Path, tmp_
     assert any((run / "checkpoints").glob("[0-9]*/manifest.json"))
 
 
+def test_check_tells_shows_and_mends(finetooth, reviews: Path, tmp_path: Path) -> None:
+    with open(reviews, "a", encoding="utf-8") as file:
+        file.write("no label at all,\n<script>alert(1)</script> &amp; so on,positive\n")
+    page, clean = tmp_path / "check.html", tmp_path / "clean.csv"
+    said = finetooth("check", reviews, "--html", page, "--fix", clean)
+    assert said.status == 0 and said.out == ""
+    assert "missing label" in said.err and "markup" in said.err and "clean.csv.log.jsonl" in said.err
+    assert "&lt;script&gt;" in page.read_text() and "<script>" not in page.read_text()
+    assert "Rows to review" in page.read_text()
+
+    told = json.loads(finetooth("check", reviews, "--json").out)
+    assert told["counts"]["error"] == 1 and told["findings"][0]["check"] == "missing label"
+    assert told["review"][0]["reasons"]
+    assert finetooth("check", reviews, "--strict").status == 1
+    assert finetooth("check", clean, "--strict").status == 0
+
+
+def test_check_counts_tokens_for_a_model_and_compares_with_a_target(
+    finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    with open(reviews, "a", encoding="utf-8") as file:
+        file.write(f"{'film ' * 200},positive\n")
+    target = tmp_path / "target.csv"
+    target.write_text("text\n" + "".join(f"invoice {i} was overdue at customs\n" for i in range(60)))
+    told = json.loads(finetooth("check", reviews, "--model", tiny_bert, "--against", target, "--json").out)
+    found = {finding["check"]: finding for finding in told["findings"]}
+    assert found["truncation"]["count"] == 1 and "invoice" in found["coverage"]["says"]
+
+
+def test_check_needs_no_label_and_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\n" + "".join(f"row number {i} of many words\n" for i in range(30)))
+    code = "import sys; sys.argv = ['finetooth', 'check', sys.argv[1], '--quiet', '--html', sys.argv[2]]\n"
+    code += "import finetooth.cli as c\ntry:\n    c.main()\nexcept SystemExit as stop:\n    assert not stop.code\n"
+    code += "assert not {'torch', 'transformers'} & set(sys.modules)\n"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.csv"), str(tmp_path / "a.html")], check=True)
+
+
 def test_scores_are_told_with_and_without_leaked_rows(
     finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path
 ) -> None:

@@ -19,10 +19,11 @@ def copies(sample: Sample) -> Iterator[Finding]:
     again = np.flatnonzero(sample.equal != here)
     if len(again):
         share = len(again) / len(here)
+        told = f" ({share:.1%})" if share >= 0.001 else ""
         yield sample.finding(
             "duplicates",
             "warning" if share >= 0.01 else "info",
-            f"{rows_of(len(again))} ({share:.1%}) repeat an earlier one, case and punctuation aside.",
+            f"{rows_of(len(again))}{told} repeat an earlier one, case and punctuation aside.",
             "They are never put on two sides of a split made here; --fix keeps the first of each.",
             again,
             evidence=[f"as {sample.place(int(sample.equal[i]))}" for i in again],

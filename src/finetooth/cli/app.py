@@ -13,6 +13,7 @@ from importlib.metadata import version
 import typer
 from typer.core import TyperGroup
 
+from finetooth.cli.check import check
 from finetooth.cli.demo import demo
 from finetooth.cli.evaluate import evaluate
 from finetooth.cli.predict import predict
@@ -21,13 +22,14 @@ from finetooth.cli.train import train
 from finetooth.errors import FinetoothError, Interrupted, UserError, nearest
 
 VERBS: dict[str, Callable[..., None]] = {
+    "check": check,
     "demo": demo,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
     "runs": runs,
 }
-LATER = ("check", "compare", "validate", "search", "plan", "suggest", "explain", "export", "serve", "watch")
+LATER = ("compare", "validate", "search", "plan", "suggest", "explain", "export", "serve", "watch")
 
 STOPPED = (
     "stopped before the work was done; what was saved is kept. Give the same command again (train: with --resume)."
