@@ -221,8 +221,9 @@ def decisions(job: Job) -> Iterator[str]:
 
 
 def findings(table: Table, job: Job) -> list[Finding]:
-    """What preparing the rows has brought to light."""
-    found = [
+    """What reading and preparing the rows has brought to light."""
+    found = [*table.found]
+    found += [
         Finding(
             "rare class",
             "warning",
