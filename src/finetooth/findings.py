@@ -25,6 +25,10 @@ class Finding:
     evidence: Sequence[str] = ()
     chart: Mapping[str, Any] | None = None
 
+    def told(self) -> str:
+        """In a line."""
+        return f"{self.severity}: {self.says} {self.remedy}"
+
     def values(self) -> dict[str, Any]:
         """As findings.json keeps it."""
         return {**asdict(self), "rows": list(self.rows), "evidence": list(self.evidence)}

@@ -98,7 +98,7 @@ def _begin(out: str | Path, table: Table, job: Job, progress: Progress) -> Run:
     run = Run.create(out)
     found = findings(table, job)
     for finding in found:
-        progress.say(f"{finding.severity}: {finding.says} {finding.remedy}")
+        progress.say(finding.told())
     run.write("data.json", data_of(table, job))
     run.write("split.json", asdict(job.split))
     run.write("findings.json", {"findings": [finding.values() for finding in found]})

@@ -273,3 +273,15 @@ def test_images_are_refused_in_a_sentence(finetooth, reviews: Path, tiny_bert: P
         assert refused.status == 2 and says in refused.err.splitlines()[-1]
         assert refused.err.count("finetooth: ") == 1
     assert not new.exists() and not (tmp_path / "o.csv").exists()
+
+
+def test_what_reading_mended_is_told_by_every_verb(finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    latin = reviews.read_text().replace("film", "f\u00efl\u00eam", 5).encode("latin-1")
+    reviews.write_bytes(latin)
+    run = tmp_path / "run"
+    trained = finetooth("train", reviews, "--model", tiny_bert, "--out", run, *FAST)
+    assert "Windows-1252" in trained.err
+    assert "encoding" in {f["check"] for f in json.loads((run / "findings.json").read_text())["findings"]}
+    for words in (["predict", run, reviews, "--out", tmp_path / "out.csv"], ["evaluate", run, reviews]):
+        said = finetooth(*words)
+        assert said.status == 0 and "Windows-1252" in said.err, words

@@ -42,6 +42,8 @@ def evaluate(
         )
     metrics = shared.own_code(opened.plan, allow_code)[1] if allow_code else []
     with shared.Talk(json=json, quiet=quiet) as talk:
+        for finding in table.found if table is not None else ():
+            talk.say(finding.told())
         from finetooth import evaluate as judge
         from finetooth.evaluate import evaluate_rows, holds_seal
         from finetooth.report import show, show_scores

@@ -36,6 +36,8 @@ def predict(
     columns = opened.columns
     with shared.Talk(json=json, quiet=quiet) as talk:
         table = read(data, input=input or ",".join(columns.input), id=id, labelled=False)
+        for finding in table.found:
+            talk.say(finding.told())
         from finetooth.evaluate import answers
         from finetooth.machine import fast_bf16
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -16,6 +14,7 @@ from rich.text import Text
 
 from finetooth.check import Checked
 from finetooth.report import words
+from finetooth.report.page import template
 
 WEIGHT = {"error": 4.0, "warning": 2.0, "info": 1.0}
 QUEUE = 300  # rows to review
@@ -69,16 +68,8 @@ def page(content: Mapping[str, Any]) -> str:
     """A page that needs no network, from what `numbers` gives and nothing else."""
     from finetooth.report.charts import draw  # matplotlib takes a second to import
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": words.count, "clip": words.clip, "line": words.line}
     charts = [Markup(draw(f["chart"], f"c{n}")) if f["chart"] else None for n, f in enumerate(content["findings"])]
-    return environment.get_template("check.html.j2").render(
+    return template("check.html.j2").render(
         content=content, title=title(content), told=TOLD, found=list(zip(content["findings"], charts, strict=True))
     )
 

@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from finetooth.report import words
@@ -17,17 +17,8 @@ def html(report: Mapping[str, Any]) -> str:
     """A page that needs no network, from the content of report.json and nothing else."""
     from finetooth.report import figures  # matplotlib takes a second to import; only the page needs it
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    told = ("metric", "score", "interval", "number", "count", "duration", "size", "clip")
-    environment.filters |= {name: getattr(words, name) for name in told}
     part, detail = words.shown(report)
-    return environment.get_template("template.html.j2").render(
+    return template("template.html.j2").render(
         report=report,
         title=words.title(report),
         what=words.what(report),
@@ -47,6 +38,20 @@ def html(report: Mapping[str, Any]) -> str:
         roc=Markup(figures.roc(detail)) if detail["roc"] else None,
         precision_recall=Markup(figures.precision_recall(detail)) if detail["precision_recall"] else None,
     )
+
+
+def template(name: str) -> Template:
+    """A page's template: what it is given is escaped, what it is not given is an error; `words` are its filters."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    told = ("metric", "score", "interval", "number", "count", "duration", "size", "clip", "line")
+    environment.filters |= {name: getattr(words, name) for name in told}
+    return environment.get_template(name)
 
 
 def depths(epochs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
