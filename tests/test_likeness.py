@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from finetooth.likeness import KEPT, Alike, _candidates, _hashes, clusters, fingerprint, fingerprints, near
+from finetooth.clusters import joined
+from finetooth.likeness import KEPT, Alike, _candidates, _hashes, fingerprint, fingerprints, near
 from tests.pictured import photographs, scene
 
 ORIGINALS = [*photographs(), *(scene(i) for i in range(40))]
@@ -74,7 +75,8 @@ def test_many_copies_of_one_picture_are_all_found() -> None:
     rng = np.random.default_rng(0)
     images = [cropped(original, *rng.uniform(0, 0.05, 2)) for original in ORIGINALS[:12] for _ in range(12)]
     kept = fingerprints(jpeg(resized(image, rng.uniform(0.7, 1.4)), 70) for image in images)
-    assert clusters(near(kept)) == [list(range(12 * i, 12 * i + 12)) for i in range(12)]
+    together = joined(len(images), ((pair.one, pair.other) for pair in near(kept)))
+    assert together.tolist() == [12 * (i // 12) for i in range(144)]
 
 
 def texture(number: int) -> Image.Image:
@@ -165,12 +167,6 @@ def test_fingerprints_are_small_and_made_one_at_a_time() -> None:
     kept = fingerprints(images())  # type: ignore[arg-type]
     assert kept.nbytes == 3 * 3072 and kept.dtype == np.uint8
     assert np.array_equal(kept[1], fingerprint(scene(1)))
-
-
-def test_clusters_hang_together_by_pairs() -> None:
-    pairs = [Alike(5, 9, 1.0, False), Alike(2, 7, 1.0, False), Alike(1, 5, 0.9, True), Alike(1, 2, 0.9, False)]
-    assert clusters([*pairs, Alike(3, 4, 1.0, False)]) == [[1, 2, 5, 7, 9], [3, 4]]
-    assert clusters([]) == []
 
 
 def blurred_noise(count: int, alike: float) -> NDArray[np.uint8]:

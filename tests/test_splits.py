@@ -281,3 +281,9 @@ def test_folds_that_cannot_be_are_refused_and_rare_classes_told(tmp_path: Path) 
     for folds in (1, 1000):
         with pytest.raises(DataError, match=f"{folds} folds were asked for, expected 2 to"):
             list(kfold(t, split, folds))
+
+
+def test_folds_that_would_be_empty_are_refused(tmp_path: Path) -> None:
+    t = table(tmp_path / "a.csv", [*texts(30), *[("one and the same", "a")] * 170])
+    with pytest.raises(DataError, match="would have no row"):
+        list(kfold(t, holdout(t), 5))

@@ -132,3 +132,12 @@ def test_a_split_counts_its_rows() -> None:
 def test_the_likeliest_class_is_decided_for() -> None:
     p = Predictions(["x", "y"], np.array([0, 2]), np.array([[0.2, 0.5, 0.3], [0.1, 0.2, 0.7]]), ["a", "b", "c"])
     assert p.decided.tolist() == [1, 2]
+
+
+def test_the_order_of_equal_rows_at_other_times_plays_no_part(tmp_path: Path) -> None:
+    rows = ["ok,p,1", "ok,p,9", "no,q,4"]
+    fingerprints = []
+    for order in (rows, rows[::-1]):
+        (tmp_path / "a.csv").write_text("\n".join(["text,label,when", *order]))
+        fingerprints.append(read(tmp_path / "a.csv", time="when").fingerprint)
+    assert fingerprints[0] == fingerprints[1]

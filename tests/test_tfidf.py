@@ -7,6 +7,7 @@ import random
 import numpy as np
 
 from finetooth import tfidf
+from finetooth.seeds import row_keys
 
 WORDS = {0: ("awful", "dull", "tedious", "bland"), 1: ("lovely", "bright", "fresh", "funny")}
 
@@ -22,34 +23,43 @@ def test_folds_are_even_within_classes_keep_clusters_and_know_no_order() -> None
     targets = np.array([0] * 80 + [1] * 20)
     clusters = np.arange(100)
     clusters[1::10] = clusters[::10]  # the first two of every ten are alike
-    keys = [f"row {i}" for i in range(100)]
+    keys = row_keys(f"row {i}" for i in range(100))
     folds = tfidf.folds_of(targets, clusters, keys, 5)
     assert (folds[1::10] == folds[::10]).all()
     assert all(
         abs(int((folds[:80] == f).sum()) - 16) <= 3 and abs(int((folds[80:] == f).sum()) - 4) <= 2 for f in range(5)
     )
-    # A cluster is named for its first row, so an order that keeps first rows first gives the same folds.
-    order = np.array([*range(50, 100), *range(50)])
-    moved = np.searchsorted(np.sort(order), clusters)  # the same partition under new names
-    renamed = {old: new for new, old in enumerate(order.tolist())}
-    again = tfidf.folds_of(
-        targets[order], np.array([renamed[c] for c in moved[order].tolist()]), [keys[i] for i in order], 5
-    )
+    order = np.random.default_rng(0).permutation(100)
+    again = tfidf.folds_of(targets[order], clusters[order], keys[order], 5)
     assert (again == folds[order]).all()
 
 
 def test_what_can_be_learnt_is_learnt_from_other_folds_alone() -> None:
     texts, targets = reviews(200)
-    matrix, folds = tfidf.features(texts), np.arange(200) // 2 % 5
-    p = tfidf.out_of_fold(matrix, targets, folds, 2)
+    matrix, folds, keys = tfidf.features(texts), np.arange(200) // 2 % 5, row_keys(texts)
+    p = tfidf.out_of_fold(matrix, targets, folds, 2, keys)
     assert np.allclose(p.sum(axis=1), 1.0) and (p.argmax(axis=1) == targets).mean() > 0.95
     # The row's own label plays no part in what is said of it.
     other = targets.copy()
     other[folds == 0] = 1 - other[folds == 0]
-    assert np.array_equal(tfidf.out_of_fold(matrix, other, folds, 2)[folds == 0], p[folds == 0])
+    assert np.array_equal(tfidf.out_of_fold(matrix, other, folds, 2, keys)[folds == 0], p[folds == 0])
 
 
 def test_what_cannot_be_learnt_gets_even_odds() -> None:
     texts, _ = reviews(20)
     targets, folds = np.zeros(20, dtype=np.int64), np.arange(20) % 5
-    assert (tfidf.out_of_fold(tfidf.features(texts), targets, folds, 2) == 0.5).all()
+    assert (tfidf.out_of_fold(tfidf.features(texts), targets, folds, 2, row_keys(texts)) == 0.5).all()
+
+
+def test_the_order_of_the_rows_plays_no_part() -> None:
+    texts, targets = reviews(300)
+    folds, order = np.arange(300) % 5, np.random.default_rng(1).permutation(300)
+    p = tfidf.out_of_fold(tfidf.features(texts), targets, folds, 2, row_keys(texts))
+    moved = [texts[i] for i in order]
+    again = tfidf.out_of_fold(tfidf.features(moved), targets[order], folds[order], 2, row_keys(moved))
+    assert np.array_equal(again, p[order])
+
+
+def test_what_is_not_cheap_is_not_tried() -> None:
+    assert tfidf.cheap(1_000_000, 3) and tfidf.cheap(30_000, 50)
+    assert not tfidf.cheap(100_000, 150) and not tfidf.cheap(4_000, 1_000)

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,10 @@ def test_what_cannot_be_written_is_refused_with_its_name(tmp_path: Path, ending:
     for path in (tmp_path / f"taken{ending}", tmp_path / "file" / f"out{ending}"):
         with pytest.raises(DataError, match=f"{path.name}: cannot be written"):
             write(path, *predictions(["a", "b"], 2))
+
+
+def test_writing_grows_with_the_rows_alone(tmp_path: Path) -> None:
+    p, table = predictions(["a", "b"], 20_000)
+    began = perf_counter()
+    write(tmp_path / "a.parquet", p, table)
+    assert perf_counter() - began < 5  # a minute when each row read the whole column

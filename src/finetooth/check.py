@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from finetooth import duplicates, splits
@@ -47,13 +47,25 @@ def check(
     seen = see(table) if table.folder is not None else None
     equal, near = duplicates.of(table, seen)
     found: list[Finding] = []
+    if told := _unreadable_time(table):
+        found.append(Finding("time", "error", told, "The rest was checked without the times.", 1))
+        table = replace(table, columns=replace(table.columns, time=None))
     parted = None
     try:
         parted = splits.holdout(table, near=near, **split)
     except DataError as error:
-        found.append(Finding("split", "error", str(error), "Collect more rows.", len(table)))
+        found.append(Finding("split", "error", str(error), "What concerns the parts was left out.", len(table)))
     sample = Sample(table, parted, equal, near, lengths, limit, against, seen)
     return Checked(sample, examine(sample, tuple(found), progress))
+
+
+def _unreadable_time(table: Table) -> str | None:
+    """What is wrong with the first cell of the time column that is no time."""
+    try:
+        _ = table.times
+    except DataError as error:
+        return str(error)
+    return None
 
 
 def examine(
@@ -61,7 +73,8 @@ def examine(
 ) -> tuple[Finding, ...]:
     """Every check's findings on this sample, what reading and parting found before them, the gravest first."""
     notes = () if sample.split is None else sample.split.notes
-    split = [Finding("rare class", "warning", f"{note}.", "Collect more rows of it.", 1) for note in notes]
+    remedy = "Collect more rows if it matters."
+    split = [Finding("split", "warning", f"{note[0].upper()}{note[1:]}.", remedy, 1) for note in notes]
     every = [*sample.table.found, *found, *split]
     for name, check in CHECKS.items():
         if progress is not None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth import likeness
+from finetooth.clusters import joined
 from finetooth.table import Table
 
 Numbers = NDArray[np.int64]
@@ -27,13 +28,18 @@ BANDS, ROWS = 32, 4  # a band is so many minima; texts sharing 60 % of their shi
 NEIGHBOURS = 16  # in a band of equal minima each text is compared with so many others
 SHORTEST = 16  # characters; in shorter texts a light edit changes the meaning
 WORDS_PER_CHANGE = 10  # one changed word is light among so many
+COMPARED = 1_000_000  # pairs of words that are looked at for misspelling
+MEETINGS = 64  # other texts that one is compared with at most: of 100,000 mails with one long footer all look alike
 CHUNK = 2_000_000  # characters hashed at a time
 FACTORS = np.random.default_rng(20).integers(2**63, size=BANDS * ROWS, dtype=np.uint64) * 2 + 1
 
+# Vowel signs and tones of many scripts, which `re` does not count among the letters.
+_MARKS = "".join(c for c in map(chr, range(0x300, 0xFFFF)) if unicodedata.category(c) in ("Mn", "Mc"))
 # Ideographs and kana stand for words without spaces between them, and a smiley says as much as a word.
+_LETTERS = r"[^\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
 _WORD = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
-    r"|[^\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
+    rf"|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*)*"
     r"|(?<!\w)[:;=][-'^]?[()\[\]dp/|*o]+(?!\w)"
     r"|[\u2600-\u27bf\U0001f000-\U0001faff]"
 )
@@ -44,18 +50,27 @@ _APOSTROPHE = re.compile(r"(?<=\w)['\u2019`\u00b4](?=\w)")
 def of(table: Table, seen: likeness.Seen | None = None) -> tuple[Numbers, Numbers]:
     """Per row two cluster numbers, as `clusters` gives them for texts; of images, those of equal files and of copies.
 
+    Rows of several input columns are alike where each of them is: one passage under two questions makes two rows.
     `seen` are the images where they were decoded before.
     """
     if table.folder is None:
-        return clusters(["\n".join(row) for row in table.inputs])
+        found = [clusters(column) for column in zip(*table.inputs, strict=True)]
+        equal, near = (_both([numbers[kind] for numbers in found]) for kind in (0, 1))
+        return equal, near
     seen = seen or likeness.see(table)
-    first: dict[str, int] = {}
-    equal = np.array([first.setdefault(content, i) for i, content in enumerate(table.contents)], dtype=np.int64)
-    near = equal.copy()
-    for cluster in likeness.clusters(likeness.near(seen.fingerprints)):
-        rows = [seen.rows[i] for i in cluster]
-        near[np.isin(near, near[rows])] = near[rows].min()
-    return equal, near
+    first: dict[object, int] = {}
+    # Files that hold no image, such as those of no bytes, are copies of nothing.
+    keys = [i if i in seen.broken else content for i, content in enumerate(table.contents)]
+    equal = np.array([first.setdefault(key, i) for i, key in enumerate(keys)], dtype=np.int64)
+    copies = [(seen.rows[pair.one], seen.rows[pair.other]) for pair in likeness.near(seen.fingerprints)]
+    return equal, joined(len(table), [*enumerate(equal.tolist()), *copies])
+
+
+def _both(columns: list[Numbers]) -> Numbers:
+    """The clusters of the rows that share one in every column."""
+    first: dict[tuple[int, ...], int] = {}
+    keys = zip(*(column.tolist() for column in columns), strict=True)
+    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], dtype=np.int64)
 
 
 def words(text: str) -> list[str]:
@@ -79,18 +94,7 @@ def clusters(texts: Sequence[str]) -> tuple[Numbers, Numbers]:
     equal = np.array([first.setdefault(form, i) for i, form in enumerate(forms)], dtype=np.int64)
     # Sorted, so that the order of the rows plays no part in which neighbours are compared.
     distinct = sorted(form for form in first if len(form) >= SHORTEST)
-    leader = np.arange(len(texts), dtype=np.int64)
-
-    def find(i: int) -> int:
-        while leader[i] != i:
-            leader[i] = leader[leader[i]]
-            i = int(leader[i])
-        return i
-
-    for one, other in alike(distinct):
-        a, b = find(first[distinct[one]]), find(first[distinct[other]])
-        leader[max(a, b)] = min(a, b)
-    near = np.array([find(i) for i in range(len(texts))], dtype=np.int64)
+    near = joined(len(texts), ((first[distinct[one]], first[distinct[other]]) for one, other in alike(distinct)))
     return equal, near[equal]
 
 
@@ -116,6 +120,8 @@ def light(one: Sequence[str], other: Sequence[str]) -> bool:
     lost, new = list((here - there).elements()), list((there - here).elements())
     if max(len(lost), len(new)) > 2 * allowed + 1:
         return False
+    if len(lost) * len(new) > COMPARED:  # of books, words alone are counted
+        return max(len(lost), len(new)) <= allowed
     changed = 0
     for word in lost:
         twin = next((candidate for candidate in new if misspelt(word, candidate)), None)
@@ -202,6 +208,7 @@ def _candidates(hashes: Hashes) -> Iterator[tuple[int, int]]:
     """Pairs of rows, each once, that agree in a band and stand near each other among those that do."""
     seen: set[int] = set()
     count = len(hashes)
+    met_by = [0] * count
     for band in hashes.T:
         order = np.argsort(band, kind="stable")
         keys = band[order]
@@ -210,6 +217,9 @@ def _candidates(hashes: Hashes) -> Iterator[tuple[int, int]]:
             if not len(met):
                 break
             for one, other in zip(order[met].tolist(), order[met + distance].tolist(), strict=True):
-                if (pair := one * count + other) not in seen:
+                pair = one * count + other
+                if pair not in seen and met_by[one] < MEETINGS and met_by[other] < MEETINGS:
                     seen.add(pair)
+                    met_by[one] += 1
+                    met_by[other] += 1
                     yield one, other

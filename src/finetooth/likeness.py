@@ -151,25 +151,6 @@ def near(thumbnails: Thumbnails) -> list[Alike]:
     return sorted((*equal, *found), key=lambda pair: (-pair.similarity, pair.one, pair.other))
 
 
-def clusters(pairs: Iterable[Alike]) -> list[list[int]]:
-    """The pictures that hang together by pairs, each cluster in rising order."""
-    above: dict[int, int] = {}
-
-    def top(i: int) -> int:
-        while above.setdefault(i, i) != i:
-            above[i] = above[above[i]]
-            i = above[i]
-        return i
-
-    for pair in pairs:
-        one, other = sorted((top(pair.one), top(pair.other)))
-        above[other] = one
-    found: dict[int, list[int]] = {}
-    for i in sorted(above):
-        found.setdefault(top(i), []).append(i)
-    return list(found.values())
-
-
 def _hashes(thumbnails: Thumbnails, chosen: Numbers) -> NDArray[np.uint64]:
     """The hashes of the chosen pictures: (pictures, 2, views), the second of the two for their mirror images."""
     hashes = np.empty((len(chosen), 2, len(_VIEWS)), dtype=np.uint64)

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from finetooth.errors import DataError
 
 PIXELS = 50_000_000  # of one image: more than most cameras take, and 200 MB as Pillow holds it
+STRIP = 256  # rows of pixels that are converted at a time
 ENDINGS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png", ".apng"),
@@ -132,14 +133,21 @@ def _upright(path: Path, image: Any, said: list[warnings.WarningMessage]) -> Pic
 
 def _scaled(path: Path, image: Image.Image) -> Image.Image:
     """Grey of 16 or 32 bits or real numbers as eight bits: the darkest pixel becomes 0, the brightest 255."""
-    values = np.asarray(image, dtype=np.float64)
-    known = np.isfinite(values)
-    if not known.any():
+    values = np.asarray(image)
+    strips = [
+        values[i : i + STRIP] for i in range(0, len(values), STRIP)
+    ]  # as real numbers they take eight times the room
+    known = [strip[np.isfinite(strip)] for strip in strips if np.isfinite(strip).any()]
+    if not known:
         raise DataError(f"{path}: every pixel is infinite or not a number, expected grey values; export it anew.")
-    low, high = values[known].min(), values[known].max()
+    low, high = float(min(strip.min() for strip in known)), float(max(strip.max() for strip in known))
     # Halved, since the largest real numbers lie further apart than any of them is large.
-    shares = (np.where(known, values, low) / 2 - low / 2) / max(high / 2 - low / 2, np.finfo(np.float64).tiny)
-    return Image.fromarray(np.rint(255 * shares).astype(np.uint8))
+    width = max(high / 2 - low / 2, np.finfo(np.float64).tiny)
+    grey = np.empty(values.shape, dtype=np.uint8)
+    for i, strip in enumerate(strips):
+        real = np.where(np.isfinite(strip), strip, low).astype(np.float64)
+        grey[i * STRIP : (i + 1) * STRIP] = np.rint(255 * ((real / 2 - low / 2) / width))
+    return Image.fromarray(grey)
 
 
 def _too_large(path: Path, pixels: str) -> DataError:

@@ -1,8 +1,9 @@
-"""Findings -> a cleaned file and a log that can undo it. Only what is plain is mended; no label is guessed."""
+"""Findings -> cleaned rows and a log that can undo it. Only what is plain is mended; no label is guessed."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,23 +13,24 @@ import pyarrow as pa
 
 from finetooth.check import Checked
 from finetooth.checks import Sample
-from finetooth.checks.groups import document_of
+from finetooth.checks.groups import column_for, unnamed_groups
 from finetooth.durable import write_text
 from finetooth.errors import DataError
 from finetooth.table import PARTS
 from finetooth.writers import write_rows
 
-DOCUMENT = "document"
-
 
 @dataclass(frozen=True)
 class Change:
-    """One row that is dropped, or one cell that is changed. `number` is the row's place among all rows, from 0."""
+    """One row that is dropped, one cell that is changed, or a column that is added.
+
+    `number` is the row's place among all rows, from 0, and -1 where it is about all of them.
+    """
 
     number: int
     place: str
     id: str
-    action: str  # drop | change
+    action: str  # drop | change | add
     why: str
     column: str | None
     before: dict[str, str | None]
@@ -55,7 +57,18 @@ def repairs(checked: Checked) -> list[Change]:
         for i, label in enumerate(sample.table.labels)
         if i not in dropped and label is not None and spelt.get(label, label) != label
     ]
+    if any(finding.check == "documents" for finding in checked.findings) and (found := _documents(sample)):
+        name, groups = found
+        why = f"what stands before the last number in '{name}' names {len(set(groups)):,} documents"
+        changes.append(Change(-1, sample.table.source, "", "add", why, column_for(sample), {}))
     return changes
+
+
+def _documents(sample: Sample) -> tuple[str, list[str]] | None:
+    """The first column whose cells begin with the name of a document, and these beginnings."""
+    return next(
+        ((name, groups) for name, groups in unnamed_groups(sample) if groups != sample.table.column(name)), None
+    )
 
 
 def _drops(sample: Sample) -> Iterator[tuple[int, str]]:
@@ -66,15 +79,20 @@ def _drops(sample: Sample) -> Iterator[tuple[int, str]]:
     for i, text in enumerate(sample.texts):
         if not text.strip():
             yield i, "empty text"
+    for i, why in (sample.seen.broken if sample.seen else {}).items():
+        yield i, why
     if any(table.parts):
         # A row of an earlier part goes where a later part has it: what is judged by stays whole.
         last: dict[int, int] = {}
         order = [PARTS.index(part) if part else 0 for part in sample.part]
-        for i, cluster in enumerate(sample.near.tolist()):
+        # Of images alone what is the same byte for byte: a defect can be smaller than what a likeness shows.
+        alike = (sample.near if table.folder is None else sample.equal).tolist()
+        for i, cluster in enumerate(alike):
             last[cluster] = max(last.get(cluster, 0), order[i])
-        for i, cluster in enumerate(sample.near.tolist()):
+        for i, cluster in enumerate(alike):
             if order[i] < last[cluster]:
-                yield i, f"the {PARTS[last[cluster]]} part has it too, as it is or lightly edited"
+                edited = " or lightly edited" if table.folder is None else ""
+                yield i, f"the {PARTS[last[cluster]]} part has it too, as it is{edited}"
     seen: dict[tuple[int, str | None, str | None], int] = {}
     for i, cluster in enumerate(sample.equal.tolist()):
         key = (cluster, table.labels[i], sample.part[i] if any(table.parts) else None)
@@ -94,28 +112,23 @@ def _spellings(sample: Sample) -> dict[str, str]:
 
 
 def repaired(checked: Checked, changes: Sequence[Change]) -> pa.Table:
-    """The rows with the changes made, the order kept; a column 'document' is added where ids show documents."""
+    """The rows with the changes made, the order kept."""
     table = checked.sample.table
     columns = {name: table.column(name) for name in table.data.column_names}
     gone = {change.number for change in changes if change.action == "drop"}
     for change in changes:
         if change.action == "change" and change.column is not None:
             columns[change.column][change.number] = change.after
-    if DOCUMENT not in columns and any(
-        finding.check == "documents" and DOCUMENT in finding.remedy for finding in checked.findings
-    ):
-        for name in table.data.column_names:
-            documents = document_of(columns[name])
-            if all(documents):
-                columns[DOCUMENT] = documents
-                break
+        elif change.action == "add" and change.column is not None and (found := _documents(checked.sample)):
+            columns[change.column] = [*found[1]]
     kept = [i for i in range(len(table)) if i not in gone]
     return pa.table({name: pa.array([cells[i] for i in kept], pa.string()) for name, cells in columns.items()})
 
 
 def undone(cleaned: pa.Table, log: Sequence[Change]) -> pa.Table:
-    """The rows as they were before `log`: what `fix` can do, this can take back. An added column stays away."""
-    names = [name for name in cleaned.column_names if name != DOCUMENT or any(DOCUMENT in c.before for c in log)]
+    """The rows as they were before `log`: what `fix` can do, this can take back."""
+    added = {change.column for change in log if change.action == "add"}
+    names = [name for name in cleaned.column_names if name not in added]
     dropped = {change.number: change.before for change in log if change.action == "drop"}
     rows = iter(cleaned.select(names).to_pylist())
     whole = [dropped[i] if i in dropped else next(rows) for i in range(cleaned.num_rows + len(dropped))]
@@ -128,17 +141,20 @@ def undone(cleaned: pa.Table, log: Sequence[Change]) -> pa.Table:
 def fix(checked: Checked, out: Path) -> tuple[list[Change], Path]:
     """Write the cleaned rows to `out`, by its ending, and beside it the log; returns the changes and the log's path.
 
-    Where the source has parts, `out` is a folder and gets a file for each. Raises DataError where it cannot be written.
+    Where the source has parts, `out` is a folder and gets a file for each; of images it is a folder with copies of
+    them and a metadata.csv. Raises DataError where it cannot be written.
     """
     table = checked.sample.table
-    if table.folder is not None:
-        raise DataError(f"{table.source}: cleaned copies of image folders are not in this version; see the findings.")
+    if table.synthetic is not None:
+        raise DataError(f"{table.source}: is a mix of several sources; give --fix each of them by itself.")
     if out.exists():
-        raise DataError(f"{out}: exists already; name a file that does not, so that nothing is overwritten.")
+        raise DataError(f"{out}: exists already; name one that does not, so that nothing is overwritten.")
     changes = repairs(checked)
     cleaned = repaired(checked, changes)
     log = out.with_name(f"{out.name}.log.jsonl")
-    if any(table.parts):
+    if table.folder is not None:
+        _copied(table.folder, cleaned, out)
+    elif any(table.parts):
         gone = {change.number for change in changes if change.action == "drop"}
         parts = [part for i, part in enumerate(table.parts) if i not in gone]
         for part in PARTS:
@@ -151,6 +167,21 @@ def fix(checked: Checked, out: Path) -> tuple[list[Change], Path]:
     return changes, log
 
 
+def _copied(folder: Path, cleaned: pa.Table, out: Path) -> None:
+    """The images that were kept, each where it lay, and their rows beside them."""
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{out}: lies within {folder}, whose images would then be read twice; name a folder elsewhere.")
+    try:
+        for name in cleaned.column("image").to_pylist():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, out / name)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written: {error.strerror or error}.") from error
+    names = ["file_name" if name == "image" else name for name in cleaned.column_names]
+    write_rows(out / "metadata.csv", cleaned.rename_columns(names))
+
+
 def read_log(path: Path) -> list[Change]:
     """The changes that `fix` wrote."""
-    return [Change(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    # Not by splitlines, which cuts at the odd line ends that a text may hold as well.
+    return [Change(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]

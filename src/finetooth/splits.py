@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth import duplicates
+from finetooth.clusters import joined
 from finetooth.errors import DataError
 from finetooth.seeds import numbers, row_keys
 from finetooth.table import PARTS, Split, Table
@@ -113,6 +114,13 @@ def kfold(
     before = np.cumsum([0, *(len(unit.ids) for unit in order)])
     # A unit belongs to the fold in which its middle row falls.
     fold_of = np.minimum((before[:-1] + before[1:]) * folds // (2 * before[-1]), folds - 1)
+    held = set(fold_of.tolist())
+    empty = [fold + 1 for fold in range(folds) if fold not in held]
+    if empty:
+        raise DataError(
+            f"{table.source}: fold {empty[0]} of {folds} would have no row, since rows that stay together (equal texts "
+            f"and groups) fill the others; ask for fewer folds."
+        )
     in_fold = Counter((label, int(fold)) for unit, fold in zip(order, fold_of, strict=True) for label in unit.labels)
     labels = sorted({label for label, _ in in_fold})
     rare = [label for label in labels if sum((label, fold) in in_fold for fold in range(folds)) < folds]
@@ -129,39 +137,27 @@ def kfold(
 def units(table: Table, ids: Sequence[str], near: Clusters | None = None) -> list[Unit]:
     """The rows that have to stay together: equal or nearly equal inputs, equal groups, and chains of them."""
     near = duplicates.of(table)[1] if near is None else near
-    leader: dict[str, str] = {}
-
-    def find(key: str) -> str:
-        while leader.setdefault(key, key) != key:
-            leader[key] = leader[leader[key]]
-            key = leader[key]
-        return key
-
-    def join(one: str, other: str) -> None:
-        one, other = sorted((find(one), find(other)))
-        leader[other] = one
-
-    rows = [(row_id, table.position[row_id]) for row_id in sorted(ids)]
-    first: dict[int, str] = {}
-    for _, i in rows:
-        content = f"content {table.contents[i]}"
-        join(content, first.setdefault(int(near[i]), content))
-        if table.groups[i] is not None:
-            join(content, f"group {table.groups[i]}")
-    members: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for row_id, i in rows:
-        members[find(f"content {table.contents[i]}")].append((row_id, i))
+    rows = [table.position[row_id] for row_id in sorted(ids)]
+    first: dict[tuple[str, object], int] = {}
+    pairs = []
+    for place, i in enumerate(rows):
+        shared = [("content", table.contents[i]), ("near", int(near[i])), ("group", table.groups[i])]
+        pairs += [(place, first.setdefault(key, place)) for key in shared if key != ("group", None)]
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, leader in zip(rows, joined(len(rows), pairs).tolist(), strict=True):
+        members[leader].append(i)
     times, made = table.times, table.synthetic
-    return [
+    found = [
         Unit(
-            name,
-            tuple(row_id for row_id, _ in own),
-            frozenset(table.labels[i] or "" for _, i in own),
-            max(times[i] for _, i in own) if times is not None else 0.0,
-            any(made[i] for _, i in own) if made is not None else False,
+            f"content {min(table.contents[i] for i in own)}",
+            tuple(table.ids[i] for i in own),
+            frozenset(table.labels[i] or "" for i in own),
+            max(times[i] for i in own) if times is not None else 0.0,
+            any(made[i] for i in own) if made is not None else False,
         )
-        for name, own in sorted(members.items())
+        for own in members.values()
     ]
+    return sorted(found, key=lambda unit: unit.name)
 
 
 def _latest_first(found: list[Unit]) -> list[Unit]:
@@ -204,7 +200,7 @@ def _cut(
     notes, found = [], sorted([*order, *fixed], key=lambda unit: unit.name)
     trained = {label for unit in found if side[unit.name] == "train" for label in unit.labels}
     for unit in (unit for unit in found if side[unit.name] != "train"):
-        if rare := unit.labels - trained:
+        if rare := unit.labels - trained - {""}:
             side[unit.name] = "train"
             trained |= unit.labels
             notes.append(f"the class '{min(rare)}' is so rare that its rows are needed for training")

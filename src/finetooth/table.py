@@ -103,7 +103,15 @@ class Table:
         """
         if self.columns.time is None:
             return None
-        return [_time(cell, self.place(i), self.columns.time) for i, cell in enumerate(self.column(self.columns.time))]
+        found = [_time(cell, self.place(i), self.columns.time) for i, cell in enumerate(self.column(self.columns.time))]
+        kinds = [dated for _, dated in found]
+        if len(set(kinds)) > 1:
+            number, date = kinds.index(False), kinds.index(True)
+            raise DataError(
+                f"{self.source}: the column '{self.columns.time}' has a number in {self.place(number)} and a date in "
+                f"{self.place(date)}, expected one kind: they cannot be put in one order. Write all as dates."
+            )
+        return [time for time, _ in found]
 
     @cached_property
     def weights(self) -> list[float]:
@@ -138,15 +146,18 @@ class Table:
     def ids(self) -> list[str]:
         """A stable id per row: the id column's, else the digest of the inputs.
 
-        Rows with the same inputs are numbered in the order of their parts, labels and groups, so that the order of the
-        rows in the file plays no part.
+        Rows with the same inputs are numbered in the order of their parts, labels, groups, times and weights, so that
+        the order of the rows in the file plays no part.
         """
         if self.columns.id is not None:
             return self._named_ids(self.columns.id)
         beside = zip(self.contents, self.parts, self.labels, self.groups, strict=True)
+        further = [self.column(name) for name in (self.columns.time, self.columns.weights) if name is not None]
+        further += [list(map(str, values)) for values in (self.synthetic, self.shares) if values is not None]
         # The test part comes last, so that what stands in it never moves the id of a training row.
         ranks = [
-            (content, PARTS.index(part or "train"), label or "", group or "") for content, part, label, group in beside
+            (content, PARTS.index(part or "train"), label or "", group or "", *(column[i] or "" for column in further))
+            for i, (content, part, label, group) in enumerate(beside)
         ]
         ranked = sorted(range(len(self)), key=ranks.__getitem__)
         ids, seen = [""] * len(self), Counter[str]()
@@ -199,7 +210,8 @@ class Table:
         return self.digest(self.ids)
 
 
-def _time(cell: str | None, place: str, column: str) -> float:
+def _time(cell: str | None, place: str, column: str) -> tuple[float, bool]:
+    """The time as a number, and whether it was a date."""
     text = (cell or "").strip()
     try:
         number = float(text)
@@ -211,10 +223,10 @@ def _time(cell: str | None, place: str, column: str) -> float:
                 f"{place}, column '{column}': found {cell!r}, expected a time: a number or a date such as 2026-11-21 "
                 f"or 2026-11-21T09:30:00."
             ) from None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), True
     if not isfinite(number):
         raise DataError(f"{place}, column '{column}': found {cell!r}, expected a finite number or a date.")
-    return number
+    return number, False
 
 
 def _weight(cell: str | None, place: str, column: str) -> float:

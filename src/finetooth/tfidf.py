@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import SGDClassifier
 
-from finetooth.seeds import numbers, row_keys
+from finetooth.seeds import Keys, numbers
 
 Numbers = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
@@ -19,7 +19,10 @@ Probabilities = NDArray[np.float64]
 FEATURES = 2**18
 LETTERS = 2_000  # of a text; more tell little, and cost time
 MANY = 30_000
-PASSES = (3, 10)  # over the rows: fewer of many rows
+PASSES = (3, 10)  # over the rows: fewer where there is much to fit
+FITTED = 3_000_000  # rows times classes, over all passes
+MOST_FITTED = 3_000_000  # rows times classes that are fitted at all; beyond it the model is no longer cheap
+MOST_CLASSES = 200  # a class takes 4 MB
 
 
 def features(texts: Sequence[str]) -> sparse.csr_matrix:
@@ -36,25 +39,37 @@ def features(texts: Sequence[str]) -> sparse.csr_matrix:
     return sparse.hstack(counted, format="csr", dtype=np.float32)
 
 
-def folds_of(targets: Numbers, clusters: Numbers, keys: Sequence[str], folds: int) -> Numbers:
+def cheap(rows: int, classes: int) -> bool:
+    """Whether a model of so many rows and classes is fitted within a minute or so."""
+    return classes <= MOST_CLASSES and rows * _fits(classes) <= MOST_FITTED
+
+
+def folds_of(targets: Numbers, clusters: Numbers, keys: Keys, folds: int) -> Numbers:
     """The fold of each row, shape (rows,): even within classes, clusters whole, whatever the order of the rows."""
-    leaders, first, which = np.unique(clusters, return_index=True, return_inverse=True)
-    ranks = numbers(0, "cheap fold", 0, row_keys(keys[i] for i in first.tolist()))
-    order = np.lexsort((ranks, targets[first]))
+    order = np.lexsort((targets, keys))
+    # Of each cluster the row with the least key speaks for it.
+    leaders, first, which = np.unique(clusters[order], return_index=True, return_inverse=True)
+    spokesmen = order[first]
+    ranks = numbers(0, "cheap fold", 0, keys[spokesmen])
+    dealt = np.lexsort((ranks, targets[spokesmen]))
     fold = np.empty(len(leaders), dtype=np.int64)
-    fold[order] = np.arange(len(leaders)) % folds
-    return fold[which]
+    fold[dealt] = np.arange(len(leaders)) % folds
+    found = np.empty(len(keys), dtype=np.int64)
+    found[order] = fold[which]
+    return found
 
 
-def out_of_fold(matrix: sparse.csr_matrix, targets: Numbers, folds: Numbers, classes: int) -> Probabilities:
+def out_of_fold(matrix: sparse.csr_matrix, targets: Numbers, folds: Numbers, classes: int, keys: Keys) -> Probabilities:
     """What models that did not see a row's fold say of it, shape (rows, classes); uniform where none could be fitted.
 
-    Averaged stochastic gradient descent (Polyak and Juditsky 1992), one class against the rest.
+    Averaged stochastic gradient descent (Polyak and Juditsky 1992), one class against the rest, over the rows in an
+    order that their `keys` decide.
     """
-    passes = int(np.clip(1_000_000 // max(len(targets), 1), *PASSES))
+    passes = int(np.clip(FITTED // max(len(targets) * _fits(classes), 1), *PASSES))
     found = np.full((len(targets), classes), 1.0 / classes)
+    order = np.lexsort((targets, keys))
     for fold in range(int(folds.max()) + 1):
-        seen, asked = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        seen, asked = order[folds[order] != fold], np.flatnonzero(folds == fold)
         known = np.unique(targets[seen])
         if len(known) < 2 or not len(asked):
             continue
@@ -63,3 +78,8 @@ def out_of_fold(matrix: sparse.csr_matrix, targets: Numbers, folds: Numbers, cla
         found[asked] = 0.0
         found[np.ix_(asked, known)] = model.predict_proba(matrix[asked])
     return found
+
+
+def _fits(classes: int) -> int:
+    """Two classes are told apart by one fit."""
+    return classes if classes > 2 else 1

@@ -32,7 +32,8 @@ def write(path: Path, p: Predictions, table: Table) -> None:
     Each row has its place in the file it came from, its id, its input columns, and what the model says of it.
     """
     rows = [table.position[i] for i in p.ids]
-    given = {name: [table.column(name)[r] for r in rows] for name in table.columns.input}
+    cells = {name: table.column(name) for name in table.columns.input}
+    given = {name: [column[r] for r in rows] for name, column in cells.items()}
     answers = {
         "row": [table.places[r][1] for r in rows],
         "id": p.ids,

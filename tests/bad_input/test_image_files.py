@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import struct
+import unicodedata
 import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -410,6 +411,19 @@ def test_a_link_out_of_the_folder(tmp_path: Path, refused: Refused) -> None:
     assert "leads out of the folder" in refused(read, tmp_path / "data")
 
 
+def test_metadata_that_is_a_link_out_of_the_folder(tmp_path: Path, refused: Refused) -> None:
+    put(tmp_path / "labels.csv", "file_name,label\ncat/1.png,x\n")
+    animals(tmp_path / "data")
+    (tmp_path / "data" / "metadata.csv").symlink_to(tmp_path / "labels.csv")
+    assert "leads out of the folder" in refused(read, tmp_path / "data")
+
+
+def test_other_links_out_of_the_folder_are_told(tmp_path: Path) -> None:
+    animals(tmp_path / "data")
+    (tmp_path / "data" / "notes.txt").symlink_to(put(tmp_path / "notes.txt", "a"))
+    assert told(read(tmp_path / "data"))["link"].count == 1
+
+
 def test_a_name_that_is_not_utf8(tmp_path: Path, refused: Refused) -> None:
     animals(tmp_path)
     with open(os.fsencode(tmp_path) + b"/cat/\xff.png", "wb") as file:
@@ -571,6 +585,12 @@ def test_metadata_without_rows(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_metadata_names_a_file_in_another_form_of_unicode(tmp_path: Path) -> None:
+    save(tmp_path / unicodedata.normalize("NFD", "café.png"))
+    t = read(described(tmp_path, [{"file_name": unicodedata.normalize("NFC", "café.png"), "label": "a"}]))
+    assert t.file(0).is_file()
+
+
 def test_metadata_names_a_file_without_an_ending(tmp_path: Path) -> None:
     save(tmp_path / "0001", format="PNG")
     assert len(read(described(tmp_path, [{"file_name": "0001", "label": "a"}]))) == 1
@@ -583,6 +603,18 @@ def test_a_folder_of_text_files_stays_one(tmp_path: Path) -> None:
     put(tmp_path / "train.csv", "text,label\na,b\n")
     save(tmp_path / "plots" / "loss.png")
     assert read(tmp_path).folder is None
+
+
+def test_pictures_beside_folders_of_rows_do_not_make_them_images(tmp_path: Path) -> None:
+    put(tmp_path / "train" / "a.csv", "text,label\na,b\n")
+    put(tmp_path / "test" / "a.csv", "text,label\nc,b\n")
+    save(tmp_path / "plots" / "loss.png")
+    assert read(tmp_path).folder is None
+
+
+def test_a_script_beside_images_does_not_make_them_rows(tmp_path: Path) -> None:
+    put(animals(tmp_path) / "train.py", "print()")
+    assert len(read(tmp_path)) == 4
 
 
 def test_another_input_is_refused(tmp_path: Path, refused: Refused) -> None:

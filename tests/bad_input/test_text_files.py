@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import tarfile
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -47,6 +48,17 @@ def zstd(data: bytes) -> bytes:
 def broken(texts: list[bytes]) -> pa.Array:
     """A column of "text" that is not UTF-8, as some writers leave it."""
     return pa.array(texts, pa.binary()).view(pa.string())
+
+
+def tarred() -> bytes:
+    """Two files in one, packed."""
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w:gz") as archive:
+        for name in ("train.csv", "test.csv"):
+            member = tarfile.TarInfo(name)
+            member.size = 20
+            archive.addfile(member, io.BytesIO(b"text,label\na,b\nc,d\ne"))
+    return sink.getvalue()
 
 
 PLAIN = csv(("a", "b"), ("c", "d"))
@@ -181,8 +193,39 @@ CLEANED: dict[str, tuple[str, bytes | str, Rows, dict[str, int]]] = {
     "nan and infinity": (
         "a.jsonl",
         '{"text": NaN, "label": -Infinity}\n{"text": "NaN", "label": Infinity}',
-        [("NaN", "-Infinity"), ("NaN", "Infinity")],
+        [(None, "-Infinity"), ("NaN", "Infinity")],
         {},
+    ),
+    "nan in a column of real numbers": (
+        "a.parquet",
+        packed({"text": ["a", "b"], "label": [1.0, float("nan")]}),
+        [("a", "1"), ("b", None)],
+        {},
+    ),
+    "nul characters in json": ("a.jsonl", '{"text": "a\\u0000", "label": "b"}\n', [("a", "b")], {"nul bytes": 1}),
+    "files joined with their marks": (
+        "a.csv",
+        PLAIN.encode("utf-8-sig") + "e,f\n".encode("utf-8-sig"),
+        [*AB, ("e", "f")],
+        {"joined files": 1},
+    ),
+    "mostly windows-1252 with some utf-8": (
+        "a.csv",
+        csv(*[("café très bon", "oui")] * 30).encode("cp1252") + "café très bon,oui\n".encode() * 10,
+        [("café très bon", "oui")] * 40,
+        {"encoding": 60},
+    ),
+    "a nul and colours of a terminal": (
+        "a.csv",
+        "text,label\n" + "\x1b[31mfailed\x1b[0m again,a\n" * 20 + "the \0 end,b\n",
+        [*[("\x1b[31mfailed\x1b[0m again", "a")] * 20, ("the  end", "b")],
+        {"nul bytes": 1},
+    ),
+    "a quote that swallows rows of tabs": (
+        "a.tsv",
+        'text\tlabel\n"Awful film\tneg\nfine\tpos\nso so\tneg\nloved it"\tpos\nx\tneg\n',
+        [("Awful film\tneg\nfine\tpos\nso so\tneg\nloved it", "pos"), ("x", "neg")],
+        {"swallowed rows": 1},
     ),
     "nested cells beside": (
         "a.jsonl",
@@ -348,6 +391,16 @@ REFUSED: dict[str, tuple[str, bytes | str, dict[str, Any], Sequence[str]]] = {
     "an empty file": ("a.csv", "", {}, ["empty", "0 bytes"]),
     "only NULs": ("a.csv", b"\0" * 100, {}, ["no rows"]),
     "a header only": ("a.csv", "text,label\n", {}, ["no rows", "below the header"]),
+    "a tar": ("a.tar.gz", tarred(), {}, ["tar archive", "unpack"]),
+    "a pointer of git lfs": ("a.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:00\n", {}, ["LFS"]),
+    "a web page": ("a.csv", "<!DOCTYPE html>\n<html><body>Sign in</body></html>", {}, ["web page"]),
+    "objects as python writes them": ("a.jsonl", "{'text': 'a', 'label': 'b'}\n" * 3, {}, ["line 1", "not valid JSON"]),
+    "numbers and dates in one time": (
+        "a.csv",
+        "text,label,when\na,b,2026\nc,d,2024-05-01\n",
+        {"time": "when"},
+        ["a number in a.csv, row 1", "a date in a.csv, row 2", "one kind"],
+    ),
     "an empty array": ("a.json", "[]", {}, ["no rows"]),
     "empty objects": ("a.jsonl", "{}\n{}\n", {}, ["no rows"]),
     "an unbalanced quote": (
@@ -501,7 +554,8 @@ def test_refused(
 ) -> None:
     path = put(tmp_path / name, data)
     with pytest.raises(DataError) as caught:
-        _ = read(path, **options).ids
+        t = read(path, **options)
+        _ = t.ids, t.times
     message = str(caught.value)
     assert message.startswith((str(path), name)) and "\n" not in message
     for part in says:
@@ -572,6 +626,8 @@ def test_parts_may_be_cut_into_numbered_pieces(tmp_path: Path) -> None:
         (["train/in/a.csv"], r"train/in: found a folder, expected a file of rows"),
         (["train.csv", "train/a.csv"], r"train and train\.csv both claim to be the train part"),
         (["training.csv"], r"named train.*found training\.csv"),
+        (["train-00000-of-00003.csv"], r"one of 3 pieces, and 2 of them are missing \(number 1, 2\)"),
+        (["train/x-00001-of-00002.csv", "test.csv"], r"one of 2 pieces, and 1 of them are missing \(number 0\)"),
     ],
 )
 def test_a_folder_that_does_not_say_what_is_what_is_refused(tmp_path: Path, files: list[str], says: str) -> None:
@@ -579,6 +635,18 @@ def test_a_folder_that_does_not_say_what_is_what_is_refused(tmp_path: Path, file
         put(tmp_path / file, PLAIN)
     with pytest.raises(DataError, match=says):
         read(tmp_path)
+
+
+def test_a_script_beside_the_rows_is_no_part(tmp_path: Path) -> None:
+    put(tmp_path / "train.csv", PLAIN)
+    put(tmp_path / "train.py", "print()")
+    put(tmp_path / "test.log", "done")
+    assert list(read(tmp_path).parts) == ["train", "train"]
+
+
+def test_a_text_in_place_of_a_path_is_refused() -> None:
+    with pytest.raises(DataError, match="cannot be opened"):
+        read("This film is great. " * 20)
 
 
 def test_a_label_only_in_the_test_part_and_a_class_of_one_are_read(tmp_path: Path) -> None:

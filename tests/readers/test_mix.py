@@ -12,6 +12,7 @@ from finetooth.errors import DataError
 from finetooth.prepare import prepare
 from finetooth.splits import holdout, kfold
 from tests import tiny
+from tests.pictured import scene
 from tests.test_repair import table
 from tests.test_splits import sentences
 
@@ -69,6 +70,25 @@ def test_weights_of_the_mix_and_of_a_column_reach_the_batches(tmp_path: Path, ti
     assert np.allclose(job.batches.weights, expected)
 
 
+def test_folders_with_parts_keep_their_places_apart(tmp_path: Path) -> None:
+    texts = sentences(40)
+    for n, folder in enumerate(("one", "two")):
+        for part, rows in (("train", texts[20 * n : 20 * n + 15]), ("test", texts[20 * n + 15 : 20 * n + 20])):
+            table(tmp_path / folder / f"{part}.csv", [(text, "ab"[i % 2]) for i, text in enumerate(rows)])
+    (tmp_path / "mix.yaml").write_text("[{file: one}, {file: two}]")
+    t = ft.read(tmp_path / "mix.yaml")
+    assert len({t.place(i) for i in range(40)}) == 40 and t.place(15).endswith("one/test.csv, row 1")
+
+
+def test_image_folders_are_not_mixed(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder / "cat").mkdir(parents=True)
+        scene(len(folder)).save(tmp_path / folder / "cat" / "1.png")
+    (tmp_path / "mix.yaml").write_text("[{file: one}, {file: two}]")
+    with pytest.raises(DataError, match="folder of images"):
+        ft.read(tmp_path / "mix.yaml")
+
+
 def test_other_weights_are_other_data(mixed: Path) -> None:
     before = ft.read(mixed).fingerprint
     mixed.write_text(MIX.replace("0.5", "0.25"))
@@ -84,6 +104,10 @@ MISTAKES = {
     "synthetic": ("[{file: real.csv, synthetic: perhaps}]", "synthetic: found 'perhaps', expected true or false"),
     "missing": ("[{file: raal.csv}]", "no such file or folder; did you mean 'real.csv'"),
     "yaml": ("[{file: real.csv", "cannot be read as YAML"),
+    "a mix in a mix": ("[{file: inner.yaml}]", "entry 1: inner.yaml is a mix itself"),
+    "a date": ("[{file: 2024-13-45}]", "cannot be read as YAML|no such file"),
+    "nested without end": ("[" * 3000, "cannot be read as YAML"),
+    "the hub": ("[{file: 'hub:no one/at home'}]", "expected hub:owner/name"),
     "code": ("[!!python/name:os.system {}]", "cannot be read as YAML"),
     "all weigh nothing": ("[{file: real.csv, weight: 0}]", None),
 }

@@ -13,10 +13,13 @@ from scipy import sparse
 from finetooth import tfidf
 from finetooth.findings import Finding
 from finetooth.likeness import Seen
+from finetooth.seeds import Keys, row_keys
 from finetooth.table import PARTS, Split, Table
 
 Numbers = NDArray[np.int64]
 FOLDS = 5
+TOLD = 200  # characters of a user's text in a sentence
+NAMED = 60  # and of a label
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Sample:
     `equal` and `near` are cluster numbers per row, of inputs that are the same but for case and punctuation, and of
     these and the lightly edited. `lengths` are tokens per row for a model that takes `limit` of them; `against` are
     rows of the place where the model will work; `seen` are the images of a table of images. Where training follows,
-    the test rows are `sealed`: checks that weigh labels leave theirs alone.
+    the test rows are `sealed`: no check learns their labels.
     """
 
     table: Table
@@ -47,25 +50,38 @@ class Sample:
     @cached_property
     def part(self) -> list[str | None]:
         """The part in which each row stands."""
-        of = {i: part for part in PARTS for i in getattr(self.split, part)} if self.split else {}
+        if self.split is None:  # the rows could not be parted; what the source says of them still holds
+            return list(self.table.parts)
+        of = {i: part for part in PARTS for i in getattr(self.split, part)}
         return [of.get(row_id) for row_id in self.table.ids]
 
     @cached_property
+    def labels(self) -> list[str | None]:
+        """Each row's label as far as a check may know it: None where it is missing, and where it is sealed."""
+        if not self.sealed:
+            return list(self.table.labels)
+        return [None if part == "test" else label for label, part in zip(self.table.labels, self.part, strict=True)]
+
+    @cached_property
     def open(self) -> Numbers:
-        """The places of the rows with a label that a check may weigh."""
-        shut = np.array([self.sealed and part == "test" for part in self.part])
-        return np.flatnonzero((self.targets >= 0) & ~shut)
+        """The places of the rows with a known label."""
+        return np.flatnonzero(self.targets >= 0)
 
     @cached_property
     def names(self) -> list[str]:
-        """The labels that occur."""
-        return sorted({label for label in self.table.labels if label is not None})
+        """The known labels that occur."""
+        return sorted({label for label in self.labels if label is not None})
 
     @cached_property
     def targets(self) -> Numbers:
-        """The number of each row's label among `names`, -1 where it is missing; shape (rows,)."""
+        """The number of each row's label among `names`, -1 where it is not known; shape (rows,)."""
         number = {name: i for i, name in enumerate(self.names)}
-        return np.array([-1 if label is None else number[label] for label in self.table.labels], dtype=np.int64)
+        return np.array([-1 if label is None else number[label] for label in self.labels], dtype=np.int64)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """A number for each row's input, shape (rows,): work done in their order does not depend on the file's."""
+        return row_keys(self.table.contents)
 
     @cached_property
     def matrix(self) -> sparse.csr_matrix:
@@ -75,7 +91,7 @@ class Sample:
     @cached_property
     def folds(self) -> Numbers:
         """A fold for each row, alike rows in one."""
-        return tfidf.folds_of(self.targets, self.near, self.table.contents, FOLDS)
+        return tfidf.folds_of(self.targets, self.near, self.keys, FOLDS)
 
     def finding(
         self,
@@ -105,10 +121,15 @@ Check = Callable[[Sample], Iterable[Finding]]
 def quoted(names: Iterable[str], most: int = 6) -> str:
     """Some names in quotes, the rest as a number."""
     known = list(names)
-    shown = ", ".join(f"'{name}'" for name in known[:most])
+    shown = ", ".join(f"'{clipped(name, NAMED)}'" for name in known[:most])
     return shown + (f" and {len(known) - most:,} more" if len(known) > most else "")
 
 
 def rows_of(count: int, what: str = "row") -> str:
     """1 row, 2,000 rows."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def clipped(text: str, most: int = TOLD) -> str:
+    """The beginning of a text: a cell may be as long as a book."""
+    return text if len(text) <= most else text[: most - 3] + "..."

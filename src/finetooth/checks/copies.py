@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from finetooth.checks.base import Sample, quoted, rows_of
+from finetooth.checks.base import NAMED, Sample, clipped, quoted, rows_of
 from finetooth.findings import Finding
 from finetooth.table import PARTS
 
@@ -16,34 +16,42 @@ from finetooth.table import PARTS
 def copies(sample: Sample) -> Iterator[Finding]:
     """Rows that repeat another, exactly or but for case and punctuation, and lightly edited ones."""
     here = np.arange(len(sample.equal))
+    image = sample.table.folder is not None
     again = np.flatnonzero(sample.equal != here)
     if len(again):
         share = len(again) / len(here)
         told = f" ({share:.1%})" if share >= 0.001 else ""
+        how = "byte for byte" if image else "case and punctuation aside"
         yield sample.finding(
             "duplicates",
             "warning" if share >= 0.01 else "info",
-            f"{rows_of(len(again))}{told} repeat an earlier one, case and punctuation aside.",
-            "They are never put on two sides of a split made here; --fix keeps the first of each.",
+            f"{rows_of(len(again))}{told} repeat an earlier one, {how}.",
+            "They are never put on two sides of a split made here; --fix keeps the first of each with its label.",
             again,
             evidence=[f"as {sample.place(int(sample.equal[i]))}" for i in again],
         )
     edited = np.flatnonzero((sample.near != sample.equal) & (sample.equal == here))
     if len(edited):
+        verb, how = ("is" if len(edited) == 1 else "are"), "encoded, resized, cropped or mirrored anew"
         yield sample.finding(
             "near duplicates",
             "warning" if len(edited) >= 0.01 * len(here) else "info",
-            f"{rows_of(len(edited))} {'is' if len(edited) == 1 else 'are'} another row with a light edit.",
+            f"{rows_of(len(edited))} {verb} another {'image ' + how if image else 'row with a light edit'}.",
             "They are never put on two sides of a split made here. Look whether both are wanted.",
             edited,
-            evidence=[f"like {sample.place(int(sample.near[i]))}: {sample.texts[sample.near[i]]}" for i in edited],
+            evidence=[
+                f"like {sample.place(int(sample.near[i]))}"
+                + ("" if image else f": {clipped(sample.texts[sample.near[i]])}")
+                for i in edited
+            ],
         )
 
 
 def contradictions(sample: Sample) -> Iterator[Finding]:
-    """The same text under different labels."""
+    """The same input under different labels: of images also their copies, of texts not the edited, who may differ."""
+    image = sample.table.folder is not None
     members: dict[int, list[int]] = defaultdict(list)
-    for i, cluster in enumerate(sample.equal.tolist()):
+    for i, cluster in enumerate((sample.near if image else sample.equal).tolist()):
         if sample.targets[i] >= 0:
             members[cluster].append(i)
     torn = [own for own in members.values() if len({int(sample.targets[i]) for i in own}) > 1]
@@ -52,13 +60,13 @@ def contradictions(sample: Sample) -> Iterator[Finding]:
         yield sample.finding(
             "contradictions",
             "warning",
-            f"{rows_of(len(torn), 'text')} in {rows_of(len(rows))} stand under more than one label, case and "
-            f"punctuation aside.",
+            f"{rows_of(len(torn), 'image' if image else 'text')} in {rows_of(len(rows))} stand under more than one "
+            f"label{', copies counted as one' if image else ', case and punctuation aside'}.",
             "No model can be right on all of them: decide which label holds, or take them out.",
             rows,
             evidence=[
-                f"labelled {sample.table.labels[i]}; elsewhere "
-                f"{quoted(sorted({str(sample.table.labels[j]) for j in own} - {str(sample.table.labels[i])}))}"
+                f"labelled {clipped(str(sample.labels[i]), NAMED)}; elsewhere "
+                f"{quoted(sorted({str(sample.labels[j]) for j in own} - {str(sample.labels[i])}))}"
                 for own in torn
                 for i in own
             ],

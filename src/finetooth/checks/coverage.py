@@ -12,8 +12,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import normalize
 
 from finetooth import tfidf
-from finetooth.checks.base import Sample, rows_of
+from finetooth.checks.base import FOLDS, Numbers, Sample, clipped, rows_of
+from finetooth.errors import DataError
 from finetooth.findings import Finding
+from finetooth.seeds import Keys, numbers, row_keys
 
 LARGEST = 20_000  # rows of either side that are compared
 NEXT = 50  # rows to label next
@@ -24,29 +26,35 @@ UNLIKE = 0.65  # area under the curve of telling the two apart
 
 def coverage(sample: Sample) -> Iterator[Finding]:
     """How the target's unlabelled rows differ from these: words that are missing, rows that nothing here is like."""
-    if sample.against is None or sample.table.folder is not None:
+    if sample.against is None:
         return
-    ours = [i for i in range(len(sample.texts)) if sample.near[i] == i][:LARGEST]
-    theirs = sample.against.inputs[:LARGEST]
-    texts = [sample.texts[i] for i in ours] + ["\n".join(row) for row in theirs]
+    for table in (sample.table, sample.against):
+        if table.folder is not None:
+            raise DataError(f"{table.source}: --against compares texts; image folders are not in this version.")
+    ours = _some(sample.keys, np.flatnonzero(sample.near == np.arange(len(sample.near))))
+    target_keys = row_keys(sample.against.contents)
+    theirs = _some(target_keys, np.arange(len(target_keys)))
+    texts = [sample.texts[i] for i in ours] + ["\n".join(sample.against.inputs[i]) for i in theirs]
     matrix = tfidf.features(texts)
     side = np.repeat([0, 1], [len(ours), len(theirs)])
-    keys = [sample.table.contents[i] for i in ours] + sample.against.contents[: len(theirs)]
-    folds = tfidf.folds_of(side, np.unique(keys, return_inverse=True)[1], keys, 5)
-    area = float(roc_auc_score(side, tfidf.out_of_fold(matrix, side, folds, 2)[:, 1]))
+    keys = np.concatenate([sample.keys[ours], target_keys[theirs]])
+    folds = tfidf.folds_of(side, np.unique(keys, return_inverse=True)[1], keys, FOLDS)
+    area = float(roc_auc_score(side, tfidf.out_of_fold(matrix, side, folds, 2, keys)[:, 1]))
     nearest = _nearest(matrix[: len(ours)], matrix[len(ours) :])
     usual = float(np.quantile(_nearest(matrix[: len(ours)], matrix[: len(ours)], itself=True), 0.05))
     far = np.flatnonzero(nearest < usual)
     missing = _missing(texts, side)
     chosen = _spread(matrix[len(ours) :], nearest)
-    told = [f"{sample.against.place(i)}: {texts[len(ours) + i][:200]}" for i in chosen]
+    told = [f"{sample.against.place(int(theirs[i]))}: {clipped(texts[len(ours) + i])}" for i in chosen]
+    cut = max(len(sample.near), len(target_keys)) > LARGEST
     yield sample.finding(
         "coverage",
         "warning" if area > UNLIKE or len(far) > 0.15 * len(theirs) else "info",
         f"The target's rows can be told from these with an area under the curve of {area:.2f} (0.50 is guessing), and "
         f"{len(far) / len(theirs):.0%} of them are farther from every row here than 95 % of the rows here are from "
         f"each other."
-        + (f" Words met there and missing here: {', '.join(word for word, _ in missing)}." if missing else ""),
+        + (f" Words met there and rare or missing here: {', '.join(word for word, _ in missing)}." if missing else "")
+        + (f" Compared were {len(ours):,} rows with {len(theirs):,} of the target, drawn at random." if cut else ""),
         f"Label these {rows_of(len(chosen), 'row')} of the target next: "
         + "; ".join(told[:3])
         + (" ..." if len(told) > 3 else ""),
@@ -60,6 +68,11 @@ def coverage(sample: Sample) -> Iterator[Finding]:
         if missing
         else None,
     )
+
+
+def _some(keys: Keys, rows: Numbers) -> Numbers:
+    """At most LARGEST of the rows, whatever the order in which they stand."""
+    return np.sort(rows[np.argsort(numbers(0, "compared", 0, keys[rows]), kind="stable")[:LARGEST]])
 
 
 def _nearest(known: sparse.csr_matrix, asked: sparse.csr_matrix, itself: bool = False) -> NDArray[np.float64]:

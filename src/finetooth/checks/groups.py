@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, count
 
 from finetooth.checks.base import Sample, rows_of
 from finetooth.findings import Finding
 from finetooth.table import PARTS
 
 _NUMBERED = re.compile(r"^(.*[^\s_\-./:#])[\s_\-./:#]+\d{1,6}$", re.DOTALL)
+# 37.52, 2026-01-15, 12:30, 192.168.0.7: what stands before the last number there is no document.
+_NUMBER_OR_DATE = re.compile(r"^[+-]?\d+([.,:/]\d+)+$|^\d{1,4}-\d\d-\d{1,4}([T ].*)?$")
 FEWEST = 10  # documents; fewer are kinds rather than documents
 GROUPS = re.compile(
     r"(^|_)(group|doc|document|user|author|patient|person|speaker|session|thread|article|conversation|subject|"
@@ -41,40 +43,51 @@ def torn_groups(sample: Sample) -> Iterator[Finding]:
 
 def documents(sample: Sample) -> Iterator[Finding]:
     """Columns that look like groups nobody named: ids as document_sentence, or a patient that comes again and again."""
-    if sample.table.columns.group is not None:
-        return
+    for name, groups in unnamed_groups(sample):
+        torn = _torn(groups, sample.part)
+        if not torn:
+            continue
+        pieces = groups != sample.table.column(name)
+        what = f"the part of '{name}' before its last number" if pieces else f"the column '{name}'"
+        counts = Counter(groups)
+        yield sample.finding(
+            "documents",
+            "warning",
+            f"The rows look like pieces of {rows_of(len(counts), 'document')} ({what}): {torn:,} of them stand in "
+            f"more than one part, so that a model is tested on documents it has seen.",
+            f"--fix writes it as a column '{column_for(sample)}'; give --group {column_for(sample)}."
+            if pieces
+            else f"Give --group {name}.",
+            [i for i, group in enumerate(groups) if counts[group] > 1],
+        )
+
+
+def unnamed_groups(sample: Sample) -> Iterator[tuple[str, list[str]]]:
+    """Columns, and the group of each row that they seem to name."""
     roles = sample.table.columns
+    if roles.group is not None:
+        return
     spoken_for = {*roles.input, roles.label, roles.time, roles.weights}
     for name in sample.table.data.column_names:
-        if name in spoken_for:
+        cells = [cell for cell in sample.table.column(name) if cell]
+        if name in spoken_for or len(cells) < len(sample.table) or all(map(_NUMBER_OR_DATE.match, cells)):
             continue
-        cells = sample.table.column(name)
-        numbered = [_NUMBERED.match(cell or "") for cell in cells]
-        if all(numbered) and len(set(cells)) > 0.9 * len(cells):
-            groups, what = [m.group(1) for m in numbered if m], f"the part of '{name}' before its last number"
-        elif GROUPS.search(name) and all(cells):
-            groups, what = [str(cell) for cell in cells], f"the column '{name}'"
+        numbered = [match for cell in cells if (match := _NUMBERED.match(cell))]
+        if len(numbered) == len(cells) and len(set(cells)) > 0.9 * len(cells):
+            groups = [match.group(1) for match in numbered]
+        elif GROUPS.search(name):
+            groups = cells
         else:
             continue
         counts = Counter(groups)
         if FEWEST <= len(counts) <= len(groups) / 1.5 and max(counts.values()) <= len(groups) / 3:
-            torn = _torn(groups, sample.part)
-            yield sample.finding(
-                "documents",
-                "warning",
-                f"The rows look like pieces of {rows_of(len(counts), 'document')} ({what}): {torn:,} of them stand in "
-                f"more than one part, so that a model is tested on documents it has seen.",
-                f"Give --group {name}."
-                if "before" not in what
-                else "--fix writes a column 'document'; give --group document.",
-                [i for i, group in enumerate(groups) if counts[group] > 1],
-            )
+            yield name, groups
 
 
-def document_of(cells: Sequence[str | None]) -> list[str | None]:
-    """The part of each cell before its last number: the document of document_sentence; None where there is none."""
-    found = [_NUMBERED.match(cell or "") for cell in cells]
-    return [match.group(1) if match else None for match in found]
+def column_for(sample: Sample) -> str:
+    """What a new column of documents is called."""
+    names = sample.table.data.column_names
+    return next(name for name in ("document", *(f"document_{n}" for n in count(2))) if name not in names)
 
 
 def _torn(groups: Sequence[str], part: Sequence[str | None]) -> int:

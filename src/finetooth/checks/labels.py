@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from finetooth.checks.base import Sample, quoted, rows_of
+import numpy as np
+
+from finetooth.checks.base import NAMED, Sample, clipped, quoted, rows_of
 from finetooth.findings import Finding
 
 FEW = 10  # training rows of a class below which nothing much can be learnt of it
@@ -44,20 +46,19 @@ def labels(sample: Sample) -> Iterator[Finding]:
             f"{column[0].upper()}{column[1:]} has {len(sample.names):,} different values in {labelled:,} rows: numbers "
             f"or ids, not classes.",
             "Say which column is the label with --label.",
-            count=len(sample.names),
+            count=labelled,
         )
     folded = defaultdict(set)
     for name in sample.names:
         folded[" ".join(name.split()).casefold()].add(name)
-    alike = sorted(name for names in folded.values() if len(names) > 1 for name in names)
+    alike = {name for names in folded.values() if len(names) > 1 for name in names}
     if alike:
         yield sample.finding(
             "label spelling",
             "warning",
-            f"Labels that differ in case or spaces alone count as different classes: {quoted(alike, 8)}.",
+            f"Labels that differ in case or spaces alone count as different classes: {quoted(sorted(alike), 8)}.",
             "Give each class one spelling: --fix takes the commonest.",
-            [i for i, label in enumerate(table.labels) if label in alike],
-            count=len(alike),
+            [i for i, label in enumerate(sample.labels) if label in alike],
         )
 
 
@@ -66,7 +67,7 @@ def classes(sample: Sample) -> Iterator[Finding]:
     if len(sample.names) < 2 or sample.split is None or len(sample.names) > len(sample.targets) / 2 > 10:
         return
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for label, part in zip(sample.table.labels, sample.part, strict=True):
+    for label, part in zip(sample.labels, sample.part, strict=True):
         if label is not None and part is not None:
             counts[part][label] += 1
     unlearnt = [name for name in sample.names if not counts["train"][name]]
@@ -76,17 +77,17 @@ def classes(sample: Sample) -> Iterator[Finding]:
             "error",
             f"No training row has the label {quoted(unlearnt)}, which other parts ask for.",
             "Bring rows of it into the training part, or take its rows out.",
-            [i for i, label in enumerate(sample.table.labels) if label in unlearnt],
+            np.flatnonzero(np.isin(sample.targets, [sample.names.index(name) for name in unlearnt])),
         )
     rare = [name for name in sample.names if 0 < counts["train"][name] < FEW]
     if rare:
-        shown = ", ".join(f"{name!r} ({counts['train'][name]})" for name in rare[:8])
+        shown = ", ".join(f"'{clipped(name, NAMED)}' ({counts['train'][name]})" for name in rare[:8])
         yield sample.finding(
             "few rows",
             "warning",
             f"Fewer than {FEW} training rows of {shown}{f' and {len(rare) - 8} more' if len(rare) > 8 else ''}.",
             "Collect more rows of these classes, or merge them with others.",
-            count=len(rare),
+            np.flatnonzero(np.isin(sample.targets, [sample.names.index(name) for name in rare])),
         )
     untested = [name for name in sample.names if counts["test"][name] < FEW]
     if untested and counts["test"]:
@@ -96,19 +97,24 @@ def classes(sample: Sample) -> Iterator[Finding]:
             f"Fewer than {FEW} test rows of {rows_of(len(untested), 'class').replace('classs', 'classes')} "
             f"({quoted(untested)}): their own scores will say little.",
             "Read the scores over all classes, or collect more rows of these.",
-            count=len(untested),
+            count=sum(counts["test"][name] for name in untested),
         )
-    total = Counter(label for label in sample.table.labels if label is not None)
+    total = Counter(label for label in sample.labels if label is not None)
     (largest, most), (smallest, least) = total.most_common()[0], total.most_common()[-1]
     if most >= UNEVEN * least:
         shown_classes = total.most_common(CHARTED)
         yield sample.finding(
             "imbalance",
             "info",
-            f"The classes are uneven: {rows_of(most)} of '{largest}', {least:,} of '{smallest}' "
+            f"The classes are uneven: {rows_of(most)} of '{clipped(largest, NAMED)}', {least:,} of "
+            f"'{clipped(smallest, NAMED)}' "
             f"({most / least:.0f} to 1).",
-            "macro-F1 chooses the best epoch, so that small classes count; class_weights: auto or oversample: true may "
-            "help.",
-            count=len(total),
-            chart={"kind": "bars", "title": "rows per class", "bars": [[name, n] for name, n in shown_classes]},
+            "Where nothing else is set, macro-F1 chooses the best epoch, so that small classes count; class_weights: "
+            "auto or oversample: true may help.",
+            count=sum(total.values()),
+            chart={
+                "kind": "bars",
+                "title": "rows per class",
+                "bars": [[clipped(name, NAMED), n] for name, n in shown_classes],
+            },
         )

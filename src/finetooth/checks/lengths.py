@@ -20,7 +20,7 @@ def lengths(sample: Sample) -> Iterator[Finding]:
         one = len(long) == 1
         lost = int((sample.lengths[long] - sample.limit).sum())
         share = lost / int(sample.lengths.sum())
-        heights, edges = np.histogram(sample.lengths, bins=30)
+        heights, edges = np.histogram(sample.lengths[sample.lengths > 0], bins=30)
         yield sample.finding(
             "truncation",
             "warning",

@@ -9,7 +9,7 @@ from scipy.stats import chi2_contingency
 from sklearn.metrics import roc_auc_score
 
 from finetooth import tfidf
-from finetooth.checks.base import Numbers, Sample
+from finetooth.checks.base import FOLDS, Sample
 from finetooth.findings import Finding
 
 FEWEST = 50  # rows of a part
@@ -53,7 +53,10 @@ def shifts(sample: Sample) -> Iterator[Finding]:
                 )
         both = np.concatenate([here, there])
         side = (part[both] == other).astype(np.int64)
-        p = tfidf.out_of_fold(sample.matrix[both], side, _folds(sample, both, side), 2)[:, 1]
+        keys = sample.keys[both]
+        # Alike rows stand in one fold: copies in both parts are not to be told apart.
+        folds = tfidf.folds_of(side, sample.near[both], keys, FOLDS)
+        p = tfidf.out_of_fold(sample.matrix[both], side, folds, 2, keys)[:, 1]
         area = float(roc_auc_score(side, p))
         if area > APART:
             yield sample.finding(
@@ -65,8 +68,3 @@ def shifts(sample: Sample) -> Iterator[Finding]:
                 there[np.argsort(-p[len(here) :], kind="stable")],
                 count=len(there),
             )
-
-
-def _folds(sample: Sample, rows: Numbers, side: Numbers) -> Numbers:
-    """Folds for telling parts apart, alike rows in one; copies in both parts are not to be told apart."""
-    return tfidf.folds_of(side, sample.near[rows], [sample.table.contents[i] for i in rows.tolist()], 5)

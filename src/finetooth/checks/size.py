@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from math import sqrt
 
 from finetooth.checks.base import Sample, rows_of
@@ -24,7 +25,7 @@ def size(sample: Sample) -> Iterator[Finding]:
         return
     rows = len(sample.split.test)
     wide = half_width(rows)
-    wanted = next(n for n in (100, 200, 300, 500, 1_000, 2_000, 3_000) if half_width(n) <= ENOUGH or n == 3_000)
+    wanted = next(n for n in count(50, 50) if half_width(n) <= ENOUGH)
     grid = [50, 100, 200, 300, 500, 1_000, 2_000, 5_000]
     yield sample.finding(
         "test size",

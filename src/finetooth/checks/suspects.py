@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth import tfidf
-from finetooth.checks.base import Numbers, Sample, rows_of
+from finetooth.checks.base import NAMED, Numbers, Sample, clipped, rows_of
 from finetooth.findings import Finding
-from finetooth.seeds import numbers, row_keys
+from finetooth.seeds import Keys, numbers
 
 Probabilities = NDArray[np.float64]
 
@@ -29,10 +29,20 @@ def suspects(sample: Sample) -> Iterator[Finding]:
     labelled = sample.open
     if not 2 <= len(sample.names) <= len(labelled) / 20 or len(labelled) < FEWEST or sample.table.folder is not None:
         return
-    targets, folds, matrix = sample.targets[labelled], sample.folds[labelled], sample.matrix[labelled]
     classes = len(sample.names)
-    p = tfidf.out_of_fold(matrix, targets, folds, classes)
-    order, count = ranked(p, targets), doubtful(p, targets)
+    if not tfidf.cheap(len(labelled), classes):
+        yield sample.finding(
+            "suspected labels",
+            "info",
+            f"Wrong labels were not looked for: {rows_of(len(labelled))} of {classes:,} classes are too many for the "
+            f"cheap model that does it.",
+            "Check a part of the rows, or of the classes, by itself.",
+            count=0,
+        )
+        return
+    targets, folds, matrix = sample.targets[labelled], sample.folds[labelled], sample.matrix[labelled]
+    p = tfidf.out_of_fold(matrix, targets, folds, classes, sample.keys[labelled])
+    order, count = ranked(p, targets, sample.keys[labelled]), doubtful(p, targets)
     if not count:
         return
     precision = trial(sample, labelled)
@@ -40,7 +50,8 @@ def suspects(sample: Sample) -> Iterator[Finding]:
     flagged = labelled[order[:count]]
     other = np.where(np.arange(classes) == targets[:, None], -1.0, p).argmax(axis=1)
     evidence = [
-        f"labelled {sample.names[targets[r]]} ({p[r, targets[r]]:.2f}), looks like {sample.names[other[r]]} "
+        f"labelled {clipped(sample.names[targets[r]], NAMED)} ({p[r, targets[r]]:.2f}), looks like "
+        f"{clipped(sample.names[other[r]], NAMED)} "
         f"({p[r, other[r]]:.2f})"
         for r in order[: min(count, SHOWN)]
     ]
@@ -58,12 +69,15 @@ def suspects(sample: Sample) -> Iterator[Finding]:
     )
 
 
-def ranked(p: Probabilities, targets: Numbers) -> Numbers:
-    """The rows by suspicion, the most suspicious first: by the given class's probability less the best other's."""
+def ranked(p: Probabilities, targets: Numbers, keys: Keys) -> Numbers:
+    """The rows by suspicion, the most suspicious first: by the given class's probability less the best other's.
+
+    Shapes (rows, classes), (rows,) and (rows,); `keys` decide between equals.
+    """
     rows = np.arange(len(targets))
     own = p[rows, targets]
     others = np.where(np.arange(p.shape[1]) == targets[:, None], -1.0, p).max(axis=1)
-    return np.argsort(own - others, kind="stable")
+    return np.lexsort((targets, keys, own - others))
 
 
 def doubtful(p: Probabilities, targets: Numbers) -> int:
@@ -78,9 +92,9 @@ def doubtful(p: Probabilities, targets: Numbers) -> int:
 def trial(sample: Sample, labelled: Numbers) -> float:
     """The share of right flags when PLANTED of the labels are mistaken on purpose and as many rows are flagged."""
     targets, classes = sample.targets[labelled].copy(), len(sample.names)
-    keys = row_keys(sample.table.contents[i] for i in labelled.tolist())
-    chosen = np.argsort(numbers(0, "planted", 0, keys), kind="stable")[: max(1, round(PLANTED * len(targets)))]
+    keys = sample.keys[labelled]
+    chosen = np.lexsort((targets, numbers(0, "planted", 0, keys)))[: max(1, round(PLANTED * len(targets)))]
     shift = 1 + (numbers(0, "planted as", 0, keys[chosen]) % np.uint64(classes - 1)).astype(np.int64)
     targets[chosen] = (targets[chosen] + shift) % classes
-    p = tfidf.out_of_fold(sample.matrix[labelled], targets, sample.folds[labelled], classes)
-    return float(np.isin(ranked(p, targets)[: len(chosen)], chosen).mean())
+    p = tfidf.out_of_fold(sample.matrix[labelled], targets, sample.folds[labelled], classes, keys)
+    return float(np.isin(ranked(p, targets, keys)[: len(chosen)], chosen).mean())

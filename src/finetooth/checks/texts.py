@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from finetooth.checks.base import Sample, rows_of
+from finetooth.checks.base import Sample, clipped, rows_of
 from finetooth.duplicates import shingles
 from finetooth.findings import Finding
 
@@ -28,7 +28,9 @@ Floats = NDArray[np.float64]
 SAME_WORDS = 6  # at the beginning or the end of a text, for a stock phrase
 STOCK = 0.02  # of the rows, at least 20, that share a phrase
 FAR = 8.0  # robust standard deviations
+LONG = 4  # times the median
 RUN = 3  # letters, of the model that tells strange texts
+READ = 2_000  # letters of a text that it reads
 SHORTEST = 30  # characters for its judgement
 
 
@@ -84,12 +86,12 @@ def stock_phrases(sample: Sample) -> Iterator[Finding]:
             spoken = text.split()
             if len(spoken) > SAME_WORDS and sample.near[i] == i:
                 phrases[" ".join(spoken[cut])].append(i)
-        phrase, rows = max(phrases.items(), key=lambda item: len(item[1]), default=("", []))
+        phrase, rows = max(phrases.items(), key=lambda item: (len(item[1]), item[0]), default=("", []))
         if len(rows) >= max(20, STOCK * len(sample.texts)):
             yield sample.finding(
                 "stock phrase",
                 "info",
-                f"{rows_of(len(rows))} {where} with the same words: “{phrase}”.",
+                f"{rows_of(len(rows))} {where} with the same words: “{clipped(phrase)}”.",
                 "Take the phrase out if it says nothing: it costs time, and where it goes with one label it deceives.",
                 rows,
             )
@@ -123,7 +125,8 @@ def strangers(sample: Sample) -> Iterator[Finding]:
         return
     lengths = np.array([len(text) for text in sample.texts])
     size = np.log1p(lengths)
-    long = np.flatnonzero(_robust(size) > FAR)
+    # Among texts that are nearly all of one length, half as much again is not yet far.
+    long = np.flatnonzero((_robust(size) > FAR) & (lengths > LONG * np.median(lengths)))
     if len(long):
         long = long[np.argsort(-lengths[long], kind="stable")]
         yield sample.finding(
@@ -175,12 +178,12 @@ def _robust(values: Floats) -> Floats:
 def _surprise(texts: list[str]) -> Floats:
     """Mean of -log p over the runs of letters of each text, p their frequency in all other texts; shape (texts,)."""
     counts = np.zeros(2**20)
-    pieces = [texts[i : i + 20_000] for i in range(0, len(texts), 20_000)]
-    runs = [shingles([text.casefold() for text in piece], RUN) for piece in pieces]
-    for hashes, _ in runs:
-        counts += np.bincount((hashes >> np.uint64(44)).astype(np.int64), minlength=len(counts))
+    pieces = [[text[:READ].casefold() for text in texts[i : i + 20_000]] for i in range(0, len(texts), 20_000)]
+    for piece in pieces:
+        counts += np.bincount((shingles(piece, RUN)[0] >> np.uint64(44)).astype(np.int64), minlength=len(counts))
     found = []
-    for hashes, starts in runs:
+    for piece in pieces:  # hashed again: kept, the hashes would take eight bytes a letter
+        hashes, starts = shingles(piece, RUN)
         places = (hashes >> np.uint64(44)).astype(np.int64)
         # Without the run itself, so that a text does not vouch for itself.
         rarity = np.log(counts.sum()) - np.log(np.maximum(counts[places] - 1, 0.5))

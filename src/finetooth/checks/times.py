@@ -12,7 +12,7 @@ _TIME = re.compile(r"(^|_)(date|time|timestamp|datetime|created|created_at|publi
 
 
 def times(sample: Sample) -> Iterator[Finding]:
-    """Test rows from before the last training row; a time column that nobody uses."""
+    """Rows of validation and test from before the last training row; a time column that nobody uses."""
     table = sample.table
     if table.times is None:
         unused = [
@@ -30,15 +30,20 @@ def times(sample: Sample) -> Iterator[Finding]:
             )
         return
     latest = max((t for t, part in zip(table.times, sample.part, strict=True) if part == "train"), default=None)
+    judged = ("validation", "test")
     early = [
-        i for i, part in enumerate(sample.part) if part == "test" and latest is not None and table.times[i] < latest
+        i for i, part in enumerate(sample.part) if part in judged and latest is not None and table.times[i] < latest
     ]
-    if early and any(table.parts):
+    if early:
+        own = any(table.parts)
         yield sample.finding(
             "time",
-            "error",
-            f"{rows_of(len(early), 'test row')} {'is' if len(early) == 1 else 'are'} older than the latest training "
-            f"row: the model has seen their future.",
-            "Cut the parts by time: leave them away and give --time.",
+            "error" if own else "warning",
+            f"{rows_of(len(early))} of validation and test {'is' if len(early) == 1 else 'are'} older than the latest "
+            f"training row: the model has seen their future.",
+            "Cut the parts by time: leave them away and give --time."
+            if own
+            else "Rows that are alike or of one group, or the only ones of a class, stay together, and these reach "
+            "into the time of the test.",
             early,
         )

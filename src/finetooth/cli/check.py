@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from finetooth.cli import shared
+
+if TYPE_CHECKING:
+    from finetooth.table import Table
 
 
 def check(
@@ -54,8 +57,8 @@ def check(
         if table.columns.label is None:
             talk.say("no label column was found or named with --label: what concerns labels is left out")
         target = None if against is None else read(against, input=",".join(table.columns.input), labelled=False)
-        more: dict[str, Any] = {} if model is None else _lengths(model, table)
-        checked = look(table, against=target, **more, **chosen.split.model_dump())
+        more: dict[str, Any] = {} if model is None else _lengths(model, table, chosen.max_length)
+        checked = look(table, against=target, progress=talk.stage, **more, **chosen.split.model_dump())
         content = numbers(checked)
         if not json:
             show_checked(content, talk.console)
@@ -67,21 +70,25 @@ def check(
             talk.say(f"page: {html}")
         if fix is not None:
             changes, log = repair(checked, Path(fix))
-            dropped = sum(change.action == "drop" for change in changes)
-            talk.say(f"{fix}: {dropped:,} rows left out, {len(changes) - dropped:,} cells changed; each is in {log}")
-            content["fixed"] = {"out": fix, "log": str(log), "dropped": dropped, "changed": len(changes) - dropped}
+            dropped, changed = (sum(change.action == action for change in changes) for action in ("drop", "change"))
+            talk.say(f"{fix}: {dropped:,} rows left out, {changed:,} cells changed; each is in {log}")
+            content["fixed"] = {"out": fix, "log": str(log), "dropped": dropped, "changed": changed}
         talk.result(content)
     if strict and checked.errors:
         raise typer.Exit(1)
 
 
-def _lengths(model: str, table: Any) -> dict[str, Any]:
+def _lengths(model: str, table: Table, max_length: int | str) -> dict[str, Any]:
     """Tokens per row for a model, and how many it takes."""
     import numpy as np
 
     from finetooth.backbones import tokenizer_of
+    from finetooth.errors import DataError
 
+    if table.folder is not None:
+        raise DataError(f"{table.source}: --model counts the tokens of texts, and these are images.")
     tokenizer, limit = tokenizer_of(model)
     texts = ["\n".join(row) for row in table.inputs]
     counts = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]]
-    return {"lengths": np.array(counts, dtype=np.int64), "limit": limit}
+    most = limit if max_length == "auto" else min(int(max_length), limit)
+    return {"lengths": np.array(counts, dtype=np.int64), "limit": most}

@@ -16,6 +16,7 @@ from finetooth.history import Step
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
+    from rich.status import Status
 
     from finetooth.metrics import Metric
     from finetooth.plan import Plan
@@ -50,6 +51,7 @@ class Talk:
         self.json, self.quiet = json, quiet
         self.console: Console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
         self._bars: Bars | None = None
+        self._status: Status | None = None
         self._told = time.monotonic()
         self._first: tuple[int, float] | None = None  # the first step seen, not the run's first where it goes on
 
@@ -57,8 +59,9 @@ class Talk:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bars is not None:
-            self._bars.stop()
+        for live in (self._bars, self._status):
+            if live is not None:
+                live.stop()
 
     def say(self, text: str) -> None:
         """One line for people."""
@@ -66,6 +69,16 @@ class Talk:
             self.console.print(text, style="dim", markup=False)
         else:
             self.console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
+
+    def stage(self, name: str) -> None:
+        """What is being looked at: on a terminal at once, else where half a minute has passed without a word."""
+        if self.console.is_terminal:
+            self._status = self._status or self.console.status("")
+            self._status.update(f"looking at {name}")
+            self._status.start()
+        elif time.monotonic() - self._told > 30:
+            self.say(f"looking at {name}")
+            self._told = time.monotonic()
 
     def step(self, step: Step) -> None:
         """A bar with the time left on a terminal; otherwise a line every half minute and at each evaluation."""

@@ -39,6 +39,22 @@ def read(
     way stands in the Table's `found`. Rows are counted without blank lines. Raises DataError, in one sentence, for what
     cannot be read.
     """
+    try:
+        return _read(source, input, label, group, id, time, weights, labelled)
+    except OSError as error:  # a name that is too long, a folder that is closed to us
+        raise DataError(f"{shown(str(source))}: cannot be opened: {error.strerror or error}.") from error
+
+
+def _read(
+    source: str | Path,
+    input: str | None,
+    label: str | None,
+    group: str | None,
+    id: str | None,
+    time: str | None,
+    weights: str | None,
+    labelled: bool,
+) -> Table:
     flags = {"input": input, "label": label, "group": group, "id": id, "time": time, "weights": weights}
     path = Path(source)
     if path.suffix.lower() in MIXES and path.is_file():
@@ -52,7 +68,8 @@ def read(
         if set(piece.content.data.column_names) != set(names):
             raise DataError(
                 f"{piece.path}: its columns are {listed(piece.content.data.column_names)}, but {first.name} has "
-                f"{listed(names)}; the parts of one data set need the same columns."
+                f"{listed(names)}; the parts of one data set need the same columns. Rows without labels are for "
+                f"`predict`: keep them elsewhere."
             )
     data = pa.concat_tables([piece.content.data.select(names) for piece in pieces])
     try:

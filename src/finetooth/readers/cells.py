@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pyarrow as pa
+from pyarrow import compute as pc
 
 from finetooth.readers.encoding import western
 
@@ -24,6 +25,8 @@ def texts(column: pa.Array) -> tuple[pa.Array, int]:
         column.validate(full=True)
         cells = column.to_pylist()
         return pa.array([None if c is None else json.dumps(c, default=str, ensure_ascii=False) for c in cells]), 0
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), None, column)  # what pandas writes for a missing cell
     try:
         # By way of bytes, since a cast of text to text does not look whether it is UTF-8.
         column = column.cast(pa.string() if pa.types.is_primitive(kind) else pa.binary())

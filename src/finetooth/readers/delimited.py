@@ -37,6 +37,7 @@ def _read(file: File, expected: str) -> Content:
     csv.field_size_limit(LONGEST)
     delimiter = _delimiter(file.head, expected)
     short, long, repeated, blank, blanks = Tally(), Tally(), Tally(), Tally(), 0
+    swallowed = Tally()
     with file.text() as text:
         source = _Lines(file.path, text)
         rows = source.rows(delimiter)
@@ -62,6 +63,8 @@ def _read(file: File, expected: str) -> Content:
                 blank.count, blank.first, blanks = blank.count + blanks, blank.first or line - blanks, 0
             cells: list[str | None] = list(row)
             if len(row) == width:
+                if any(_holds_rows(cell, delimiter, width) for cell in row):
+                    swallowed.add(line)
                 if _same(row, header):
                     repeated.add(line)
                     continue
@@ -92,6 +95,10 @@ def _read(file: File, expected: str) -> Content:
     if long.count:
         says = f"{file.name}: rows with empty cells beyond the header's: {long}; those cells were left out."
         found.append(Finding("ragged rows", "warning", says, "Take out the delimiters at their ends.", long.count))
+    if swallowed.count:
+        says = f"{file.name}: rows with a quoted cell in which whole rows seem to stand: {swallowed}."
+        remedy = "Look whether a quote there was opened and never closed; if so, close it or take it out."
+        found.append(Finding("swallowed rows", "warning", says, remedy, swallowed.count))
     if repeated.count:
         says = f"{file.name}: rows that are the header once more: {repeated}; they were dropped."
         found.append(Finding("repeated header", "warning", says, "Join files without their headers.", repeated.count))
@@ -137,6 +144,14 @@ def _names(file: File, line: int, header: list[str]) -> tuple[list[str], list[Fi
 def _same(row: list[str], header: list[str]) -> bool:
     """Whether the row is the header once more, perhaps with the mark with which another file began."""
     return row == header or (row[0].startswith("\ufeff") and [row[0][1:], *row[1:]] == header)
+
+
+def _holds_rows(cell: str, delimiter: str, width: int) -> bool:
+    """Whether every line within a cell has as many delimiters as a row; commas are common in texts, tabs are not."""
+    if "\n" not in cell:
+        return False
+    inner = cell.splitlines()[1:-1]
+    return len(inner) >= (1 if delimiter == "\t" else 3) and all(line.count(delimiter) == width - 1 for line in inner)
 
 
 class _Lines:

@@ -80,7 +80,9 @@ def _wide(head: bytes) -> str | None:
         return codec
     wide = head[: len(head) // 2 * 2].decode(codec, "replace")
     narrow, _ = western(head.replace(b"\0", b""))
-    return codec if len(ODD.findall(wide)) < len(ODD.findall(narrow)) else None
+    # Two bytes of ASCII taken for one character look like Chinese; real UTF-16 has line ends or delimiters as well.
+    fits = any(mark in wide for mark in '\n\r,;\t|{"')
+    return codec if fits and len(ODD.findall(wide)) < len(ODD.findall(narrow)) else None
 
 
 def _legacy(sample: bytes) -> str:
@@ -142,6 +144,9 @@ class Text(io.TextIOWrapper):
             found.append(Finding("damaged characters", "warning", says, remedy, mended.damaged))
         if mended.halves:
             found.append(halves(name, mended.halves))
+        if mended.marks:
+            says = f"{name}: {mended.marks:,} lines begin with the mark that belongs at the beginning of a file alone."
+            found.append(Finding("joined files", "info", says, "The marks were removed.", mended.marks))
         if mended.nuls:
             says = f"{name}: {mended.nuls:,} NUL bytes, which no text holds, were removed."
             found.append(Finding("nul bytes", "warning", says, "Ask what made the file.", mended.nuls))
@@ -166,11 +171,16 @@ class _Mended(io.RawIOBase):
     def __init__(self, raw: BinaryIO, codec: str) -> None:
         self.raw, self.codec = raw, codec
         self.western = codec in (*UNICODE, "cp1252")
-        self.decoder = codecs.getincrementaldecoder(codec)("surrogateescape" if self.western else "replace")
+        # A Windows-1252 file may have lines of UTF-8, which as Windows-1252 would make sense to nobody.
+        self.decoder = (
+            codecs.getincrementaldecoder("utf-8" if codec == "cp1252" else codec)("surrogateescape")
+            if self.western
+            else codecs.getincrementaldecoder(codec)("replace")
+        )
         self.ready = memoryview(b"")
         # Counts of NULs, halves of characters, damaged characters, bytes or characters of another encoding than
-        # UTF-8, and lines; and the line of the first such byte.
-        self.nuls = self.halves = self.damaged = self.foreign = self.lines = self.first = 0
+        # UTF-8, lines, and marks of an encoding within the text; and the line of the first such byte.
+        self.nuls = self.halves = self.damaged = self.foreign = self.lines = self.first = self.marks = 0
 
     def readable(self) -> bool:
         return True
@@ -190,17 +200,19 @@ class _Mended(io.RawIOBase):
             self.nuls += text.count("\0")
             text = text.replace("\0", "")
         if not text.isascii():
-            if self.codec not in UNICODE:
-                self.foreign += len(text) - len(text.encode("ascii", "ignore"))
+            marks = text.count("\n\ufeff")
+            if marks:
+                self.marks += marks
+                text = text.replace("\n\ufeff", "\n")
             if not self.western:
+                self.foreign += len(text) - len(text.encode("ascii", "ignore"))
                 self.damaged += text.count("\ufffd")
             elif wrong := ESCAPED.search(text):
                 text, halves = HALF.subn("\ufffd", text)
                 self.halves += halves
-                if self.codec in UNICODE:
-                    if not self.foreign:
-                        self.first = 1 + self.lines + text.count("\n", 0, wrong.start())
-                    self.foreign += len(ESCAPED.findall(text))
+                if not self.foreign:
+                    self.first = 1 + self.lines + text.count("\n", 0, wrong.start())
+                self.foreign += len(ESCAPED.findall(text))
                 text = ESCAPED.sub(lambda found: WESTERN[found[0]], text)
         self.lines += text.count("\n")
         return text

@@ -48,7 +48,11 @@ FOREIGN = {
     b"\xfd7zXZ": "packed by xz",
     b"\x89PNG": "an image",
     b"\xff\xd8\xff": "an image",
+    b"version https://git-lfs": "a pointer of Git LFS (`git lfs pull` fetches the file itself)",
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
 }
+TAR = (257, b"ustar")  # where a tar archive says what it is
 
 
 def read_file(path: Path, name: str) -> Content:
@@ -87,13 +91,14 @@ def _ending(path: Path) -> tuple[str, str | None]:
 
 def _looked_at(path: Path, name: str) -> File:
     with opened(path) as raw:
-        start = raw.read(16)
+        start = raw.read(512)
     if not start:
         raise DataError(f"{path}: the file inside is empty (0 bytes).")
     if start.startswith(MAGIC):
         return File(path, name)
-    for magic, what in FOREIGN.items():
-        if start.startswith(magic):
+    archive = {start[:1]: "a tar archive"} if start[TAR[0] :].startswith(TAR[1]) else {}
+    for magic, what in {**archive, **FOREIGN}.items():
+        if start.startswith(magic) or start.lstrip().lower().startswith(magic):
             raise DataError(
                 f"{path}: this is {what}, expected {nearest('', READERS)}. Save or unpack it as one of these."
             )
@@ -120,7 +125,7 @@ def _kind(file: File, ending: str) -> str:
     if re.match(r"\[\s*(\{|\]|\Z)", start):
         return ".json"
     split = any(mark in line for mark in MARKS)
-    if ending in (".json", ".jsonl") and (not split or _json(line)):
+    if ending in (".json", ".jsonl") and (not split or start[:1] in ("{", "[") or _json(line)):
         return ending  # what is wrong with it, its reader tells
     if ending in (".csv", ".tsv"):
         return ending

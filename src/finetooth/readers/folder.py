@@ -13,7 +13,7 @@ from finetooth.readers.files import PACKED, READERS, read_file
 from finetooth.table import PARTS
 
 PART_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
-PIECE = re.compile(r"-\d+-of-\d+$")  # train-00000-of-00002.parquet
+PIECE = re.compile(r"-(\d+)-of-(\d+)$")  # train-00000-of-00002.parquet
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,16 @@ def read_parts(folder: Path) -> tuple[list[Piece], list[Finding]]:
     entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith((".", "_"))]
     pieces = []
     for part in PARTS:
-        mine = [entry for entry in entries if part_of(entry.name) == part]
+        named = [entry for entry in entries if part_of(entry.name) == part]
+        # A script train.py beside train.csv is no data.
+        mine = [entry for entry in named if entry.is_dir() or holds_rows(entry)] or named
         if len(mine) > 1 and not all(PIECE.search(entry.name.split(".")[0]) for entry in mine):
             raise DataError(f"{folder}: {mine[0].name} and {mine[1].name} both claim to be the {part} part; keep one.")
+        _refuse_gaps(folder, mine)
         for entry in mine:
-            for file in _files(entry) if entry.is_dir() else [entry]:
+            files = _files(entry) if entry.is_dir() else [entry]
+            _refuse_gaps(folder, files)
+            for file in files:
                 name = str(file.relative_to(folder))
                 pieces.append(Piece(part, name, str(file), read_file(file, name)))
     if not any(piece.part == "train" for piece in pieces):
@@ -50,11 +55,24 @@ def read_parts(folder: Path) -> tuple[list[Piece], list[Finding]]:
             f"{folder}: a folder has to hold a file or folder named train (train.csv, train.jsonl, ...), with "
             f"validation and test beside it if you have them; found {names}."
         )
-    left = [entry.name for entry in entries if part_of(entry.name) is None and _holds_rows(entry)]
+    left = [entry.name for entry in entries if part_of(entry.name) is None and holds_rows(entry)]
     if not left:
         return pieces, []
     says = f"{folder.name}: {', '.join(left[:8])} belong to no part and were not read."
     return pieces, [Finding("files not read", "warning", says, "Name them train, validation or test.", len(left))]
+
+
+def _refuse_gaps(folder: Path, files: list[Path]) -> None:
+    """Raise DataError where numbered pieces, train-00000-of-00003 and so on, are not all there."""
+    numbered = [match for file in files if (match := PIECE.search(file.name.split(".")[0]))]
+    if numbered and len(numbered) == len(files):
+        wanted, there = int(numbered[0][2]), {int(match[1]) for match in numbered}
+        missing = [number for number in range(wanted) if number not in there]
+        if missing:
+            raise DataError(
+                f"{folder}: {files[0].name} is one of {wanted} pieces, and {len(missing)} of them are missing (number "
+                f"{', '.join(map(str, missing[:8]))}). Download them, or rename the file if it is all there is."
+            )
 
 
 def _files(folder: Path) -> list[Path]:
@@ -66,6 +84,7 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _holds_rows(entry: Path) -> bool:
+def holds_rows(entry: Path) -> bool:
+    """Whether the file's ending is one of those that are read."""
     suffixes = [suffix.lower() for suffix in entry.suffixes if suffix.lower() not in PACKED]
     return bool(suffixes) and suffixes[-1] in READERS

@@ -18,6 +18,7 @@ from finetooth.readers.cells import texts
 from finetooth.readers.content import Content
 from finetooth.readers.encoding import western_cells
 from finetooth.readers.folder import Piece, part_of
+from finetooth.table import PARTS
 
 HUB = "hub:"
 NAME = re.compile(r"hub:(\w[\w.-]*/)?\w[\w.-]*")  # never a path, which the library would take as well
@@ -69,6 +70,7 @@ def _read(source: str, how: str, name: str, remedy: str) -> tuple[list[Piece], l
     except Exception as error:  # the library's own, Arrow's, those of the network and of the file system
         why = next(iter(str(error).splitlines()), "")
         raise DataError(f"{source}: cannot be read: {type(error).__name__}: {why[:200]}. {remedy}") from error
+    pieces.sort(key=lambda piece: PARTS.index(piece.part) if piece.part else 0)
     left = [split for split, part in parts.items() if part is None and len(splits) > 1]
     if not left:
         return pieces, []

@@ -22,7 +22,7 @@ from finetooth.pictures import ENDINGS
 from finetooth.readers.columns import choose
 from finetooth.readers.content import Content
 from finetooth.readers.files import read_file
-from finetooth.readers.folder import part_of
+from finetooth.readers.folder import holds_rows, part_of
 from finetooth.table import PARTS, Columns, Table
 
 IMAGES = tuple(ending for endings in ENDINGS.values() for ending in endings)
@@ -64,7 +64,7 @@ class _Rows:
 
 def is_image_folder(path: Path) -> bool:
     """Whether it is a folder that holds images or a metadata file, and no files train.csv and the like."""
-    if not path.is_dir():
+    if not path.is_dir() or _texts_in_parts(path):
         return False
     found = False
     for kind, name in _entries(path):
@@ -73,10 +73,16 @@ def is_image_folder(path: Path) -> bool:
             break
         if kind in ("file", "outward"):
             known = name.lower().endswith((*IMAGES, *UNREAD))
-            if not known and "/" not in name and part_of(name):
+            if not known and "/" not in name and part_of(name) and holds_rows(Path(name)):
                 return False
             found = found or known or PurePosixPath(name).name in METADATA
     return found
+
+
+def _texts_in_parts(path: Path) -> bool:
+    """Whether a folder train or the like holds files of rows, pictures lying elsewhere or not."""
+    parts = (entry for entry in path.iterdir() if part_of(entry.name) and entry.is_dir())
+    return any(holds_rows(file) and file.name not in METADATA for part in parts for file in part.iterdir())
 
 
 def read_images(
@@ -97,7 +103,11 @@ def read_images(
             f"file or a folder of files such as train.csv."
         )
     tree = _tree(path)
-    metadata = [name for name in tree.file if PurePosixPath(name).name in METADATA and name.count("/") < 2]
+    metadata, outward = (
+        [name for name in names if PurePosixPath(name).name in METADATA and name.count("/") < 2]
+        for names in (tree.file, tree.outward)
+    )
+    _refuse_outward(tree, outward)
     parts = _parts(tree, metadata)
     metadata = [name for name in metadata if "/" not in name or name.partition("/")[0] in parts]
     rows = _listed(tree, metadata, parts) if metadata else _by_class(tree, parts, labelled)
@@ -298,7 +308,9 @@ def _content(path: Path, name: str) -> Content:
 
 def _images(tree: _Tree, metadata: str, folder: str, table: pa.Table) -> list[str]:
     """The path within the tree of each image that is named; raises DataError for the first that is not there."""
-    files, base = set(tree.file), tree.path / folder
+    base = tree.path / folder
+    # macOS writes é as e and an accent, where others have one letter.
+    files = {unicodedata.normalize("NFC", name): name for name in tree.file}
     images, missing = [], []
     for row, cell in enumerate(table.column("file_name").to_pylist(), start=1):
         place = f"{tree.path / metadata}, row {row}"
@@ -308,8 +320,9 @@ def _images(tree: _Tree, metadata: str, folder: str, table: pa.Table) -> list[st
         if given.anchor or ".." in given.parts:
             raise DataError(f"{place}: {cell!r} leads out of the folder; give the path within {base}.")
         image = PurePosixPath(folder, given.as_posix()).as_posix()
-        images.append(image)
-        if image not in files:
+        there = files.get(unicodedata.normalize("NFC", image))
+        images.append(there or image)
+        if there is None:
             _refuse_outward(tree, [image] if image in tree.outward else [])
             missing.append((place, cell, image))
     if missing:
@@ -326,7 +339,7 @@ def _images(tree: _Tree, metadata: str, folder: str, table: pa.Table) -> list[st
 def _refuse_outward(tree: _Tree, names: list[str]) -> None:
     if names:
         raise DataError(
-            f"{tree.path / names[0]}: the link leads out of the folder {tree.path}; put a copy of the image there."
+            f"{tree.path / names[0]}: the link leads out of the folder {tree.path}; put a copy of the file there."
         )
 
 
@@ -339,6 +352,9 @@ def _left_aside(tree: _Tree) -> Iterator[Finding]:
         says = f"Left out: {_counted(tree.unfollowed, 'link', 'links')} to folders or to nothing, or devices."
         remedy = "Put the files themselves there if they are wanted."
         yield Finding("link", "warning", says, remedy, len(tree.unfollowed))
+    if tree.outward:  # those that were named or are needed for a class were refused
+        says = f"Left out: {_counted(tree.outward, 'link')} that lead out of the folder."
+        yield Finding("link", "warning", says, "Put copies of the files there if they are wanted.", len(tree.outward))
 
 
 def _unknown_endings(names: list[str]) -> list[Finding]:

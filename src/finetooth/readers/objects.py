@@ -30,7 +30,7 @@ def read_json(file: File) -> Content:
     """Numbers become the text that stands in the file, nested cells their JSON; null is missing."""
     names: dict[str, None] = {}
     nested: dict[str, tuple[str, str]] = {}
-    lengths, commas, surrogates = Counter[int](), Tally(), 0
+    lengths, commas, nuls, surrogates = Counter[int](), Tally(), Tally(), 0
     chunk: list[dict[str, str | None]] = []
     chunks: list[pa.Table] = []
     characters = 0
@@ -53,6 +53,9 @@ def read_json(file: File) -> Content:
     with file.text() as text:
         for line, source, value in _Window(file.path, text).objects(commas):
             row = _cells(file.path, line, source, value, nested)
+            if "\\u0000" in source and any(cell and "\0" in cell for cell in row.values()):
+                nuls.add(line)
+                row = {name: cell and cell.replace("\0", "") for name, cell in row.items()}
             if not row.keys() <= names.keys():
                 names.update(dict.fromkeys(row))
                 _check(file.path, line, names)
@@ -67,6 +70,9 @@ def read_json(file: File) -> Content:
     if commas.count:
         says = f"{file.name}: commas for which JSON has no place: {commas}; they were passed over."
         found.append(Finding("trailing commas", "info", says, "Nothing has to be done.", commas.count))
+    if nuls.count:
+        says = f"{file.name}: cells with NUL characters, which no text holds: {nuls}; these were removed."
+        found.append(Finding("nul bytes", "warning", says, "Ask what made the file.", nuls.count))
     if surrogates:
         found.append(halves(file.name, surrogates))
     lacking = sum(count for length, count in lengths.items() if length < len(names))
@@ -117,14 +123,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+def _constant(name: str) -> str | None:
+    return None if name == "NaN" else name
+
+
 class _Window:
     """The part of a text that was read and not yet used."""
 
     def __init__(self, path: Path, text: TextIO) -> None:
         self.path, self.text = path, text
         self.buffer, self.at, self.line, self.ended = "", 0, 1, False
-        # Numbers are kept as they are written: 1e5 stays "1e5".
-        decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_once)
+        # Numbers are kept as they are written: 1e5 stays "1e5". NaN is what pandas writes for a missing cell.
+        decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_constant, object_pairs_hook=_once)
         self.decode = decoder.raw_decode
 
     def objects(self, commas: Tally) -> Iterator[tuple[int, str, Any]]:

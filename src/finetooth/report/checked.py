@@ -18,6 +18,7 @@ from finetooth.report.page import template
 
 WEIGHT = {"error": 4.0, "warning": 2.0, "info": 1.0}
 QUEUE = 300  # rows to review
+EXAMPLES = 5  # of what most rows share
 TOLD = 600  # characters of an input
 COLOURS = {"error": "bold red", "warning": "bold yellow", "info": "bold"}
 
@@ -43,11 +44,12 @@ def _review(checked: Checked) -> list[dict[str, Any]]:
     score: dict[str, float] = defaultdict(float)
     reasons: dict[str, list[dict[str, str]]] = defaultdict(list)
     for finding in checked.findings:
-        # What most rows share is no reason to look at any one of them.
-        if len(finding.rows) > 0.3 * len(checked.sample.table):
-            continue
-        for rank, row_id in enumerate(finding.rows):
-            score[row_id] += WEIGHT[finding.severity] * (1.0 - 0.9 * rank / len(finding.rows))
+        # What most rows share is no reason to look at any one of them, save for a few as examples.
+        common = len(finding.rows) > 0.3 * len(checked.sample.table)
+        for rank, row_id in enumerate(finding.rows[: EXAMPLES if common else None]):
+            score[row_id] += (
+                WEIGHT[finding.severity] * (1.0 - 0.9 * rank / len(finding.rows)) * (0.1 if common else 1.0)
+            )
             evidence = finding.evidence[rank] if rank < len(finding.evidence) else ""
             reasons[row_id].append({"check": finding.check, "evidence": evidence})
     table = checked.sample.table
