@@ -169,7 +169,7 @@ CLEANED: dict[str, tuple[str, bytes | str, Rows, dict[str, int]]] = {
         "a.csv",
         PLAIN.encode("utf-8-sig") * 3,
         [*AB, *AB, *AB],
-        {"repeated header": 2},
+        {"repeated header": 2, "joined files": 2},
     ),
     "a column without a name": ("a.csv", ",text,label\n0,a,b\n", [("0", "a", "b")], {"header": 1}),
     "blanks around names": ("a.csv", "text, label\na,b\n", [("a", "b")], {"header": 1}),
@@ -641,7 +641,8 @@ def test_a_script_beside_the_rows_is_no_part(tmp_path: Path) -> None:
     put(tmp_path / "train.csv", PLAIN)
     put(tmp_path / "train.py", "print()")
     put(tmp_path / "test.log", "done")
-    assert list(read(tmp_path).parts) == ["train", "train"]
+    t = read(tmp_path)
+    assert list(t.parts) == ["train", "train"] and "test.log, train.py belong to no part" in t.found[0].says
 
 
 def test_a_text_in_place_of_a_path_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import combinations, count
+from itertools import chain, combinations, count
 
 from finetooth.checks.base import Sample, rows_of
 from finetooth.findings import Finding
@@ -87,7 +87,8 @@ def unnamed_groups(sample: Sample) -> Iterator[tuple[str, list[str]]]:
 def column_for(sample: Sample) -> str:
     """What a new column of documents is called."""
     names = sample.table.data.column_names
-    return next(name for name in ("document", *(f"document_{n}" for n in count(2))) if name not in names)
+    further = (f"document_{n}" for n in count(2))
+    return next(name for name in chain(["document"], further) if name not in names)
 
 
 def _torn(groups: Sequence[str], part: Sequence[str | None]) -> int:

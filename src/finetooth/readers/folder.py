@@ -35,18 +35,17 @@ def part_of(name: str) -> str | None:
 def read_parts(folder: Path) -> tuple[list[Piece], list[Finding]]:
     """The parts in this folder: for each a file, a file cut into numbered pieces, or a folder of files."""
     entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith((".", "_"))]
+    named = [entry for entry in entries if part_of(entry.name)]
+    # A script train.py beside train.csv is no data.
+    held = [entry for entry in named if entry.is_dir() or holds_rows(entry)] or named
     pieces = []
     for part in PARTS:
-        named = [entry for entry in entries if part_of(entry.name) == part]
-        # A script train.py beside train.csv is no data.
-        mine = [entry for entry in named if entry.is_dir() or holds_rows(entry)] or named
+        mine = [entry for entry in held if part_of(entry.name) == part]
         if len(mine) > 1 and not all(PIECE.search(entry.name.split(".")[0]) for entry in mine):
             raise DataError(f"{folder}: {mine[0].name} and {mine[1].name} both claim to be the {part} part; keep one.")
         _refuse_gaps(folder, mine)
         for entry in mine:
-            files = _files(entry) if entry.is_dir() else [entry]
-            _refuse_gaps(folder, files)
-            for file in files:
+            for file in _files(entry) if entry.is_dir() else [entry]:
                 name = str(file.relative_to(folder))
                 pieces.append(Piece(part, name, str(file), read_file(file, name)))
     if not any(piece.part == "train" for piece in pieces):
@@ -55,7 +54,7 @@ def read_parts(folder: Path) -> tuple[list[Piece], list[Finding]]:
             f"{folder}: a folder has to hold a file or folder named train (train.csv, train.jsonl, ...), with "
             f"validation and test beside it if you have them; found {names}."
         )
-    left = [entry.name for entry in entries if part_of(entry.name) is None and holds_rows(entry)]
+    left = [entry.name for entry in entries if entry not in held and (entry in named or holds_rows(entry))]
     if not left:
         return pieces, []
     says = f"{folder.name}: {', '.join(left[:8])} belong to no part and were not read."
@@ -79,6 +78,7 @@ def _files(folder: Path) -> list[Path]:
     files = [file for file in sorted(folder.iterdir()) if not file.name.startswith((".", "_"))]
     if not files:
         raise DataError(f"{folder}: the folder is empty, expected one or more files of rows.")
+    _refuse_gaps(folder, files)
     if inner := next((file for file in files if file.is_dir()), None):
         raise DataError(f"{inner}: found a folder, expected a file of rows; put the files directly into {folder.name}.")
     return files
