@@ -39,23 +39,14 @@ def read(
     way stands in the Table's `found`. Rows are counted without blank lines. Raises DataError, in one sentence, for what
     cannot be read.
     """
+    flags = {"input": input, "label": label, "group": group, "id": id, "time": time, "weights": weights}
     try:
-        return _read(source, input, label, group, id, time, weights, labelled)
+        return _table(source, flags, labelled)
     except OSError as error:  # a name that is too long, a folder that is closed to us
         raise DataError(f"{shown(str(source))}: cannot be opened: {error.strerror or error}.") from error
 
 
-def _read(
-    source: str | Path,
-    input: str | None,
-    label: str | None,
-    group: str | None,
-    id: str | None,
-    time: str | None,
-    weights: str | None,
-    labelled: bool,
-) -> Table:
-    flags = {"input": input, "label": label, "group": group, "id": id, "time": time, "weights": weights}
+def _table(source: str | Path, flags: dict[str, str | None], labelled: bool) -> Table:
     path = Path(source)
     if path.suffix.lower() in MIXES and path.is_file():
         return read_mix(path, lambda file: read(file, **flags, labelled=labelled))
