@@ -386,3 +386,10 @@ def test_long_cells_are_clipped_in_what_is_said(found) -> None:
     long = " ".join(NOUNS * 50)
     said = found([*plain, (long, "good"), (long.replace("starlight", "starlihgt", 1), "good")])
     assert all(len(told) < 300 for told in said["near duplicates"].evidence)
+
+
+def test_labels_that_words_tell_nothing_of_are_not_suspected(found) -> None:
+    rng = random.Random(0)
+    said = found([(text, rng.choice(["x", "y"])) for text, _ in rows(600)])
+    assert "cannot be told here" in said["suspected labels"].says
+    assert not said["suspected labels"].rows

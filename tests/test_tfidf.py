@@ -63,3 +63,14 @@ def test_the_order_of_the_rows_plays_no_part() -> None:
 def test_what_is_not_cheap_is_not_tried() -> None:
     assert tfidf.cheap(1_000_000, 3) and tfidf.cheap(30_000, 50)
     assert not tfidf.cheap(100_000, 150) and not tfidf.cheap(4_000, 1_000)
+
+
+def test_signs_without_spaces_between_them_are_words() -> None:
+    """Of very many texts the letters are not looked at, so that a Chinese sentence would be one word."""
+    rng = random.Random(0)
+    kinds = [("好", "快", "喜"), ("坏", "慢", "贵")]
+    targets = np.array([i % 2 for i in range(tfidf.MANY)])
+    texts = ["".join(rng.sample("房间服务员早餐品种味道", 6)) + rng.choice(kinds[t]) for t in targets.tolist()]
+    matrix, folds = tfidf.features(texts), np.arange(tfidf.MANY) % 5
+    p = tfidf.out_of_fold(matrix, targets, folds, 2, row_keys(map(str, range(tfidf.MANY))))
+    assert (p.argmax(axis=1) == targets).mean() > 0.95

@@ -17,6 +17,7 @@ Numbers = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
 
 FEATURES = 2**18
+WORD = r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"  # an ideograph is one
 LETTERS = 2_000  # of a text; more tell little, and cost time
 MANY = 30_000
 PASSES = (3, 10)  # over the rows: fewer where there is much to fit
@@ -32,7 +33,7 @@ def features(texts: Sequence[str]) -> sparse.csr_matrix:
     """
     cut = [text[:LETTERS] for text in texts]
     kinds = [
-        HashingVectorizer(n_features=FEATURES, ngram_range=(1, 2), alternate_sign=False, token_pattern=r"(?u)\b\w+\b"),
+        HashingVectorizer(n_features=FEATURES, ngram_range=(1, 2), alternate_sign=False, token_pattern=WORD),
         HashingVectorizer(n_features=FEATURES, ngram_range=(2, 4), alternate_sign=False, analyzer="char_wb"),
     ][: 1 if len(texts) >= MANY else 2]
     counted = [TfidfTransformer(sublinear_tf=True).fit_transform(kind.transform(cut)) for kind in kinds]

@@ -164,7 +164,7 @@ def _script(text: str) -> str | None:
     names = Counter(unicodedata.name(c, "UNKNOWN").split(" ")[0] for c in letters)
     script, count = names.most_common(1)[0]
     # Japanese is written in three of them.
-    script = "JAPANESE" if {"HIRAGANA", "KATAKANA"} & set(names) else script
+    script = "JAPANESE" if {"HIRAGANA", "KATAKANA"} & set(names) else "CHINESE" if script == "CJK" else script
     return script if count > len(letters) / 2 or script == "JAPANESE" else None
 
 
