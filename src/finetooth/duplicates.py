@@ -28,6 +28,8 @@ BANDS, ROWS = 32, 4  # a band is so many minima; texts sharing 60 % of their shi
 NEIGHBOURS = 16  # in a band of equal minima each text is compared with so many others
 SHORTEST = 16  # characters; in shorter texts a light edit changes the meaning
 WORDS_PER_CHANGE = 10  # one changed word is light among so many
+SIGNS = 8  # further words that may differ as long as they turn out to be smileys, or written as one
+LONGEST_RUN = 4  # words that are written as one
 COMPARED = 1_000_000  # pairs of words that are looked at for misspelling
 MEETINGS = 64  # other texts that one is compared with at most: of 100,000 mails with one long footer all look alike
 CHUNK = 2_000_000  # characters hashed at a time
@@ -43,8 +45,11 @@ _WORD = re.compile(
     r"|(?<!\w)[:;=][-'^]?[()\[\]dp/|*o]+(?!\w)"
     r"|[\u2600-\u27bf\U0001f000-\U0001faff]"
 )
-# Apostrophes do not part words.
-_APOSTROPHE = re.compile(r"(?<=\w)['\u2019`\u00b4](?=\w)")
+# Apostrophes do not part words, nor do other signs between letters: high-calorie is one.
+_JOINT = re.compile(
+    r"(?<=\w)['\u2019`\u00b4](?=\w)|_"
+    rf"|(?<=[^\W\d_])[^\w\s\u2600-\u27bf\U0001f000-\U0001faff{_MARKS}]+(?=[^\W\d_])"
+)
 
 
 def of(table: Table, seen: likeness.Seen | None = None) -> tuple[Numbers, Numbers]:
@@ -74,8 +79,8 @@ def _both(columns: list[Numbers]) -> Numbers:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text without case, punctuation, accents of typing (NFKC) and apostrophes."""
-    return _WORD.findall(_APOSTROPHE.sub("", unicodedata.normalize("NFKC", text).casefold()))
+    """The words of a text without case, punctuation and accents of typing (NFKC)."""
+    return _WORD.findall(_JOINT.sub("", unicodedata.normalize("NFKC", text).casefold()))
 
 
 def normalised(text: str) -> str:
@@ -91,10 +96,13 @@ def clusters(texts: Sequence[str]) -> tuple[Numbers, Numbers]:
     """
     forms = [normalised(text) for text in texts]
     first: dict[str, int] = {}
-    equal = np.array([first.setdefault(form, i) for i, form in enumerate(forms)], dtype=np.int64)
+    # Without the spaces: a sign between two words may have stood for one, or not.
+    keys = [form.replace(" ", "") if len(form) >= SHORTEST else form for form in forms]
+    equal = np.array([first.setdefault(key, i) for i, key in enumerate(keys)], dtype=np.int64)
     # Sorted, so that the order of the rows plays no part in which neighbours are compared.
-    distinct = sorted(form for form in first if len(form) >= SHORTEST)
-    near = joined(len(texts), ((first[distinct[one]], first[distinct[other]]) for one, other in alike(distinct)))
+    distinct = sorted((forms[i], i) for i in first.values() if len(forms[i]) >= SHORTEST)
+    found = alike([form for form, _ in distinct])
+    near = joined(len(texts), ((distinct[one][1], distinct[other][1]) for one, other in found))
     return equal, near[equal]
 
 
@@ -103,7 +111,7 @@ def alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     if len(texts) < 2:
         return
     kept: dict[int, list[str]] = {}
-    for one, other in _candidates(bands(texts)):
+    for one, other in _candidates(bands([text.replace(" ", "") for text in texts])):
         for i in (one, other):
             if i not in kept:
                 kept[i] = texts[i].split(" ")
@@ -112,16 +120,25 @@ def alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def light(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two lists of words differ by no more than a changed word in ten and a few misspelt ones."""
+    """Whether two lists of words differ by no more than a changed word in ten and a few misspelt ones.
+
+    Words that are written as one in the other text are not changed, nor is a smiley that is left out.
+    """
     allowed = max(len(one), len(other)) // WORDS_PER_CHANGE
-    if abs(len(one) - len(other)) > allowed:
+    if abs(len(one) - len(other)) > 3 * allowed + SIGNS:
         return False
-    here, there = Counter(one), Counter(other)
-    lost, new = list((here - there).elements()), list((there - here).elements())
-    if max(len(lost), len(new)) > 2 * allowed + 1:
+    lost, new = _without(one, other), _without(other, one)
+    if max(len(lost), len(new)) > 3 * allowed + SIGNS:
         return False
     if len(lost) * len(new) > COMPARED:  # of books, words alone are counted
         return max(len(lost), len(new)) <= allowed
+    if not (any(map(_smiley, lost)) and any(map(_smiley, new))):
+        for words, others in ((lost, new), (new, lost)):
+            for smiley in filter(_smiley, list(words)):
+                words.remove(smiley)
+                if (rest := smiley.strip(":;=-'^")) in others:  # without its signs :d is d
+                    others.remove(rest)
+    mistyped = _unite(lost, new) + _unite(new, lost)
     changed = 0
     for word in lost:
         twin = next((candidate for candidate in new if misspelt(word, candidate)), None)
@@ -129,8 +146,39 @@ def light(one: Sequence[str], other: Sequence[str]) -> bool:
             changed += 1
         else:
             new.remove(twin)
+            mistyped += 1
     # What is left of `new` stands where words were changed, or was put in.
-    return max(changed, len(new)) <= allowed and len(lost) - changed <= 1 + allowed
+    return max(changed, len(new)) <= allowed and mistyped <= 1 + allowed
+
+
+def _without(one: Sequence[str], other: Sequence[str]) -> list[str]:
+    """The words of one text that the other lacks, in their order."""
+    lacking = Counter(one) - Counter(other)
+    found = []
+    for word in one:
+        if lacking[word] > 0:
+            lacking[word] -= 1
+            found.append(word)
+    return found
+
+
+def _unite(parts: list[str], wholes: list[str]) -> int:
+    """Take runs of `parts` that are one word in `wholes` out of both; how many of those words are misspelt."""
+    mistyped = 0
+    for whole in list(wholes):
+        runs = ((i, k) for i in range(len(parts)) for k in range(i + 2, min(i + 1 + LONGEST_RUN, len(parts) + 1)))
+        for i, k in runs:
+            word = "".join(parts[i:k])
+            if word == whole or misspelt(word, whole):
+                mistyped += word != whole
+                wholes.remove(whole)
+                del parts[i:k]
+                break
+    return mistyped
+
+
+def _smiley(word: str) -> bool:
+    return not word[0].isalnum()
 
 
 def misspelt(one: str, other: str) -> bool:

