@@ -27,7 +27,7 @@ SHINGLE = 4  # characters
 BANDS, ROWS = 32, 4  # a band is so many minima; texts sharing 60 % of their shingles agree in one with 99 %
 NEIGHBOURS = 16  # in a band of equal minima each text is compared with so many others
 SHORTEST = 16  # characters; in shorter texts a light edit changes the meaning
-WORDS_PER_CHANGE = 10  # one changed word is light among so many
+WORDS_PER_CHANGE = 12  # one changed word is light among so many
 SIGNS = 8  # further words that may differ as long as they turn out to be smileys, or written as one
 LONGEST_RUN = 4  # words that are written as one
 COMPARED = 1_000_000  # pairs of words that are looked at for misspelling
@@ -120,7 +120,7 @@ def alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def light(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two lists of words differ by no more than a changed word in ten and a few misspelt ones.
+    """Whether two lists of words differ by no more than a changed word in twelve and a few misspelt ones.
 
     Words that are written as one in the other text are not changed, nor is a smiley that is left out.
     """
