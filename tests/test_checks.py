@@ -261,11 +261,17 @@ def test_wrong_labels_come_first_and_the_trial_says_how_far_to_trust(found) -> N
     assert "5% of the labels mistaken on purpose" in said.says
 
 
-def test_suspicion_is_ranked_by_margin() -> None:
+def test_suspicion_is_ranked_by_the_given_class_and_its_rival() -> None:
     p = np.array([[0.9, 0.1], [0.4, 0.6], [0.05, 0.95], [0.45, 0.55]])
     targets = np.array([0, 0, 0, 1])
     assert ranked(p, targets, np.arange(4, dtype=np.uint64)).tolist() == [2, 1, 3, 0]
     assert doubtful(p, targets) == 2
+
+
+def test_of_two_rows_that_are_as_unlikely_the_one_of_the_commoner_class_comes_first() -> None:
+    p = np.array([[0.2, 0.8], *[[0.9, 0.1]] * 8, [0.8, 0.2]])
+    targets = np.array([0] * 9 + [1])
+    assert ranked(p, targets, np.arange(10, dtype=np.uint64)).tolist()[:2] == [0, 9]
 
 
 def test_parts_that_differ_are_told_by_labels_and_by_texts(found) -> None:
