@@ -112,7 +112,7 @@ def labels_found(texts: list[str], labels: list[str], seed: int) -> dict[str, An
 
 def giveaways(texts: list[str], labels: list[str]) -> dict[str, bool]:
     """Whether a planted column is reported, and whether one is where none was planted."""
-    rng = random.Random(0)
+    rng, names = random.Random(0), sorted(set(labels))
     found = {}
     for planted in (True, False):
         with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +120,7 @@ def giveaways(texts: list[str], labels: list[str]) -> dict[str, bool]:
             with open(path, "w", newline="", encoding="utf-8") as file:
                 rows = zip(texts, labels, strict=True)
                 shown = [
-                    (t, y, f"{y[:1]}{rng.randrange(9)}" if planted else rng.choice("abcdef"), rng.random())
+                    (t, y, f"{names.index(y)}-{rng.randrange(9)}" if planted else rng.choice("abcdef"), rng.random())
                     for t, y in rows
                 ]
                 csv.writer(file).writerows([("text", "label", "batch", "number"), *shown])

@@ -60,8 +60,9 @@ def contradictions(sample: Sample) -> Iterator[Finding]:
         yield sample.finding(
             "contradictions",
             "warning",
-            f"{rows_of(len(torn), 'image' if image else 'text')} in {rows_of(len(rows))} stand under more than one "
-            f"label{', copies counted as one' if image else ', case and punctuation aside'}.",
+            f"{rows_of(len(torn), 'image' if image else 'text')} in {rows_of(len(rows))} "
+            f"{'stands' if len(torn) == 1 else 'stand'} under more than one label, "
+            f"{'copies counted as one' if image else 'case and punctuation aside'}.",
             "No model can be right on all of them: decide which label holds, or take them out.",
             rows,
             evidence=[
