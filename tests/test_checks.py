@@ -17,6 +17,7 @@ from finetooth.check import check, examine
 from finetooth.checks import CHECKS, Sample
 from finetooth.checks.size import half_width
 from finetooth.checks.suspects import doubtful, ranked
+from finetooth.errors import DataError
 from finetooth.findings import Finding
 from finetooth.table import content_digest
 from tests.pictured import scene
@@ -399,3 +400,43 @@ def test_labels_that_words_tell_nothing_of_are_not_suspected(found) -> None:
     said = found([(text, rng.choice(["x", "y"])) for text, _ in rows(600)])
     assert "cannot be told here" in said["suspected labels"].says
     assert not said["suspected labels"].rows
+
+
+def test_spellings_of_one_class_are_not_taken_for_mistakes(found) -> None:
+    plain = [(text, label.upper() if i % 7 == 0 else label) for i, (text, label) in enumerate(rows(400))]
+    said = found([*plain, *[("", "good")] * 3, ("...", "bad")])
+    assert "label spelling" in said and said["label spelling"].count == 58
+    assert "suspected labels" not in said or not said["suspected labels"].rows
+
+
+def test_a_label_that_says_it_is_none_is_told(found) -> None:
+    said = found([*rows(200), ("one without a label", "N/A"), ("and another one", "nan")])
+    assert said["placeholder label"].count == 2 and "'N/A', 'nan'" in said["placeholder label"].says
+    assert "placeholder label" not in found(
+        [(text, {"bad": "none", "good": "some"}[label]) for text, label in rows(200)]
+    )
+
+
+def test_without_a_label_column_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,sentiment\n" + "\n".join(f"{t},{y}" for t, y in rows(50)))
+    said = {f.check: f for f in check(ft.read(tmp_path / "a.csv", labelled=False)).findings}
+    assert "'text', 'sentiment'" in said["no label column"].says
+
+
+def test_what_is_cut_from_the_training_part_is_called_training(found) -> None:
+    plain = rows(300)
+    said = found({"train": plain[:250], "test": [*plain[250:], *plain[:20]]})
+    assert (
+        said["leak"].count == 20
+        and "as a train row" in said["leak"].says
+        and "told as leaks" in said["duplicates"].remedy
+    )
+
+
+def test_a_date_with_dots_is_a_time(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label,when\na,b,1.2.2024\nc,d,02.02.2023 10:30\n")
+    times = ft.read(tmp_path / "a.csv", time="when").times
+    assert times is not None and times[0] > times[1]
+    (tmp_path / "b.csv").write_text("text,label,when\na,b,3/4/2024\n")
+    with pytest.raises(DataError, match="March or April"):
+        _ = ft.read(tmp_path / "b.csv", time="when").times

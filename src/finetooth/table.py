@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -210,18 +211,24 @@ class Table:
         return self.digest(self.ids)
 
 
+_DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})([T ]\d\d:\d\d(?::\d\d)?)?$")
+
+
 def _time(cell: str | None, place: str, column: str) -> tuple[float, bool]:
     """The time as a number, and whether it was a date."""
     text = (cell or "").strip()
     try:
         number = float(text)
     except ValueError:
+        if dotted := _DOTTED.match(text):  # the dots tell which number is the day; slashes do not
+            day, month, year, clock = dotted.groups()
+            text = f"{year}-{month:0>2}-{day:0>2}{clock or ''}"
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise DataError(
-                f"{place}, column '{column}': found {cell!r}, expected a time: a number or a date such as 2026-11-21 "
-                f"or 2026-11-21T09:30:00."
+                f"{place}, column '{column}': found {cell!r}, expected a time: a number or a date such as 2026-11-21, "
+                f"21.11.2026 or 2026-11-21T09:30:00; write 3/17/2026 as one of these, since 3/4 may be March or April."
             ) from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), True
     if not isfinite(number):

@@ -56,6 +56,13 @@ class Sample:
         return [of.get(row_id) for row_id in self.table.ids]
 
     @cached_property
+    def own_part(self) -> list[str | None]:
+        """The part in which the source has each row, where it has parts: what is cut from one is of it still."""
+        if not any(self.table.parts):
+            return self.part
+        return [part or "train" for part in self.table.parts]
+
+    @cached_property
     def labels(self) -> list[str | None]:
         """Each row's label as far as a check may know it: None where it is missing, and where it is sealed."""
         if not self.sealed:

@@ -17,7 +17,10 @@ def copies(sample: Sample) -> Iterator[Finding]:
     """Rows that repeat another, exactly or but for case and punctuation, and lightly edited ones."""
     here = np.arange(len(sample.equal))
     image = sample.table.folder is not None
-    again = np.flatnonzero(sample.equal != here)
+    blank = np.array([not text.strip() for text in sample.texts], dtype=bool)
+    again = np.flatnonzero((sample.equal != here) & ~blank)
+    apart = "They are never put on two sides of a split made here"
+    apart = "Those in two parts are told as leaks" if any(sample.table.parts) else apart
     if len(again):
         share = len(again) / len(here)
         told = f" ({share:.1%})" if share >= 0.001 else ""
@@ -26,7 +29,7 @@ def copies(sample: Sample) -> Iterator[Finding]:
             "duplicates",
             "warning" if share >= 0.01 else "info",
             f"{rows_of(len(again))}{told} repeat an earlier one, {how}.",
-            "They are never put on two sides of a split made here; --fix keeps the first of each with its label.",
+            f"{apart}; --fix keeps the first of each with its label.",
             again,
             evidence=[f"as {sample.place(int(sample.equal[i]))}" for i in again],
         )
@@ -37,7 +40,7 @@ def copies(sample: Sample) -> Iterator[Finding]:
             "near duplicates",
             "warning" if len(edited) >= 0.01 * len(here) else "info",
             f"{rows_of(len(edited))} {verb} another {'image ' + how if image else 'row with a light edit'}.",
-            "They are never put on two sides of a split made here. Look whether both are wanted.",
+            f"{apart}. Look whether both are wanted.",
             edited,
             evidence=[
                 f"like {sample.place(int(sample.near[i]))}"
@@ -78,11 +81,11 @@ def leaks(sample: Sample) -> Iterator[Finding]:
     """Rows of one part that stand, as they are or lightly edited, in another as well."""
     for one, other in combinations(PARTS, 2):
         first: dict[int, int] = {}
-        same = {int(sample.equal[i]) for i, part in enumerate(sample.part) if part == one}
-        for i, part in enumerate(sample.part):
+        same = {int(sample.equal[i]) for i, part in enumerate(sample.own_part) if part == one}
+        for i, part in enumerate(sample.own_part):
             if part == one:
                 first.setdefault(int(sample.near[i]), i)
-        both = [i for i, part in enumerate(sample.part) if part == other and int(sample.near[i]) in first]
+        both = [i for i, part in enumerate(sample.own_part) if part == other and int(sample.near[i]) in first]
         if not both:
             continue
         # The same input first: they are the surer ones.

@@ -24,7 +24,7 @@ GROUPS = re.compile(
 
 def torn_groups(sample: Sample) -> Iterator[Finding]:
     """Groups, of the group column, with rows in more than one part of the source's own."""
-    groups, part = sample.table.groups, sample.part
+    groups, part = sample.table.groups, sample.own_part
     for one, other in combinations(PARTS, 2):
         known = {group for i, group in enumerate(groups) if group is not None and part[i] == one}
         both = [i for i, group in enumerate(groups) if group in known and part[i] == other]

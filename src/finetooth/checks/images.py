@@ -41,7 +41,7 @@ def tell(table: Table, seen: Seen) -> list[Finding]:
     if seen.broken:
         reasons = [f"{table.inputs[i][0]} ({reason})" for i, reason in seen.broken.items()]
         says = f"Cannot be decoded: {_counted(len(reasons), table)}: {_first(reasons)}."
-        remedy = "Replace these files with whole ones, or take the rows out."
+        remedy = "Replace these files with whole ones, or take the rows out: --fix does."
         found.append(_finding(table, "broken image", "error", says, remedy, list(seen.broken)))
     for conversion, (what, remedy) in SAYS.items():
         if rows := seen.done.get(conversion):

@@ -13,12 +13,21 @@ from finetooth.findings import Finding
 FEW = 10  # training rows of a class below which nothing much can be learnt of it
 UNEVEN = 3  # times the smallest class's rows that make the largest too large for accuracy to be a fair goal
 CHARTED = 40  # classes
+GAPS = ("n/a", "na", "nan", "none", "null", "?", "-", "--", "nil", "missing", "#n/a")
 
 
 def labels(sample: Sample) -> Iterator[Finding]:
     """Missing labels, one class alone, as many classes as rows, one class in several spellings."""
     table = sample.table
     if table.columns.label is None:
+        yield sample.finding(
+            "no label column",
+            "info",
+            f"No column is known to be the label, so what concerns labels was left out; the columns are "
+            f"{quoted(table.data.column_names, 12)}.",
+            "Name it with --label if there is one.",
+            count=len(table),
+        )
         return
     column = f"the column '{table.columns.label}'"
     missing = [i for i, label in enumerate(table.labels) if label is None]
@@ -48,17 +57,29 @@ def labels(sample: Sample) -> Iterator[Finding]:
             "Say which column is the label with --label.",
             count=labelled,
         )
-    folded = defaultdict(set)
-    for name in sample.names:
-        folded[" ".join(name.split()).casefold()].add(name)
+    gaps = [i for i, label in enumerate(sample.labels) if label and label.strip().casefold() in GAPS]
+    if gaps and len(gaps) <= labelled / 10:
+        yield sample.finding(
+            "placeholder label",
+            "warning",
+            f"{rows_of(len(gaps))} {'has' if len(gaps) == 1 else 'have'} a label that may stand for a missing one: "
+            f"{quoted(sorted({str(sample.labels[i]) for i in gaps}))}. It counts as a class.",
+            "Label them or take them out, if that is what it means.",
+            gaps,
+        )
+    folded = defaultdict(list)
+    counts = Counter(label for label in sample.labels if label is not None)
+    for name in sorted(counts, key=lambda name: (-counts[name], name)):
+        folded[" ".join(name.split()).casefold()].append(name)
     alike = {name for names in folded.values() if len(names) > 1 for name in names}
+    rarer = {name for names in folded.values() for name in names[1:]}
     if alike:
         yield sample.finding(
             "label spelling",
             "warning",
             f"Labels that differ in case or spaces alone count as different classes: {quoted(sorted(alike), 8)}.",
             "Give each class one spelling: --fix takes the commonest.",
-            [i for i, label in enumerate(sample.labels) if label in alike],
+            [i for i, label in enumerate(sample.labels) if label in rarer],
         )
 
 

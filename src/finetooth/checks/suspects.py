@@ -27,11 +27,16 @@ RIVAL, COMMON = 0.5, 0.15
 
 
 def suspects(sample: Sample) -> Iterator[Finding]:
-    """The labels that a model out of fold contradicts, the surest first, and how far such flags can be trusted here."""
-    labelled = sample.open
-    if not 2 <= len(sample.names) <= len(labelled) / 20 or len(labelled) < FEWEST or sample.table.folder is not None:
+    """The labels that a model out of fold contradicts, the surest first, and how far such flags can be trusted here.
+
+    Spellings of one class count as one, and texts without a letter or a figure are left out.
+    """
+    folded = sorted({_folded(name) for name in sample.names})
+    number = np.array([folded.index(_folded(name)) for name in sample.names], dtype=np.int64)
+    labelled = np.array([i for i in sample.open if any(map(str.isalnum, sample.texts[i]))], dtype=np.int64)
+    if not 2 <= len(folded) <= len(labelled) / 20 or len(labelled) < FEWEST or sample.table.folder is not None:
         return
-    classes = len(sample.names)
+    classes = len(folded)
     if not tfidf.cheap(len(labelled), classes):
         yield sample.finding(
             "suspected labels",
@@ -42,12 +47,13 @@ def suspects(sample: Sample) -> Iterator[Finding]:
             count=0,
         )
         return
-    targets, folds, matrix = sample.targets[labelled], sample.folds[labelled], sample.matrix[labelled]
+    targets, folds, matrix = number[sample.targets[labelled]], sample.folds[labelled], sample.matrix[labelled]
     p = tfidf.out_of_fold(matrix, targets, folds, classes, sample.keys[labelled])
     order, count = ranked(p, targets, sample.keys[labelled]), doubtful(p, targets)
+    order = order[p.argmax(axis=1)[order] != targets[order]]
     if not count:
         return
-    precision = trial(sample, labelled)
+    precision = trial(sample, labelled, targets, classes)
     accuracy = float((p.argmax(axis=1) == targets).mean())
     if precision < TELLING * PLANTED:
         yield sample.finding(
@@ -61,10 +67,11 @@ def suspects(sample: Sample) -> Iterator[Finding]:
         )
         return
     flagged = labelled[order[:count]]
+    shown = {_folded(name): name for name in sample.names}
     other = np.where(np.arange(classes) == targets[:, None], -1.0, p).argmax(axis=1)
     evidence = [
-        f"labelled {clipped(sample.names[targets[r]], NAMED)} ({p[r, targets[r]]:.2f}), looks like "
-        f"{clipped(sample.names[other[r]], NAMED)} "
+        f"labelled {clipped(str(sample.labels[labelled[r]]), NAMED)} ({p[r, targets[r]]:.2f}), looks like "
+        f"{clipped(shown[folded[other[r]]], NAMED)} "
         f"({p[r, other[r]]:.2f})"
         for r in order[: min(count, SHOWN)]
     ]
@@ -72,7 +79,7 @@ def suspects(sample: Sample) -> Iterator[Finding]:
         "suspected labels",
         "info",
         f"{rows_of(count, 'label')} may be wrong: a word-count model that did not see the row, right on {accuracy:.0%} "
-        f"of all rows, is sure of another class. With {PLANTED:.0%} of the labels mistaken on purpose, {precision:.0%} "
+        f"of all rows, leans to another class. With {PLANTED:.0%} of the labels mistaken on purpose, {precision:.0%} "
         f"of as many flags were right, where guessing finds {PLANTED:.0%}.",
         "Read the first of them; the order is by suspicion. No label is changed.",
         flagged[:SHOWN],
@@ -105,9 +112,13 @@ def doubtful(p: Probabilities, targets: Numbers) -> int:
     return int((sure.any(axis=1) & (choice != targets) & (p.argmax(axis=1) != targets)).sum())
 
 
-def trial(sample: Sample, labelled: Numbers) -> float:
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def trial(sample: Sample, labelled: Numbers, given: Numbers, classes: int) -> float:
     """The share of right flags when PLANTED of the labels are mistaken on purpose and as many rows are flagged."""
-    targets, classes = sample.targets[labelled].copy(), len(sample.names)
+    targets = given.copy()
     keys = sample.keys[labelled]
     chosen = np.lexsort((targets, numbers(0, "planted", 0, keys)))[: max(1, round(PLANTED * len(targets)))]
     shift = 1 + (numbers(0, "planted as", 0, keys[chosen]) % np.uint64(classes - 1)).astype(np.int64)

@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"https?://\S+|www\.\S+")
 Floats = NDArray[np.float64]
 
 SAME_WORDS = 6  # at the beginning or the end of a text, for a stock phrase
-STOCK = 0.02  # of the rows, at least 20, that share a phrase
+STOCK = 0.05  # of the rows, at least 20, that share a phrase
 FAR = 8.0  # robust standard deviations
 LONG = 4  # times the median
 RUN = 3  # letters, of the model that tells strange texts
@@ -49,26 +49,26 @@ def texts(sample: Sample) -> Iterator[Finding]:
         if _GARBLED.search(text):
             garbled.append(i)
     for check, severity, rows, says, remedy in (
-        ("empty", "warning", empty, "Empty text in {}: {}.", "Take them out: --fix does."),
+        ("empty", "warning", empty, "Empty text in {}, the first {}.", "Take them out: --fix does."),
         (
             "no words",
             "info",
             signs,
-            "No letter in {}, signs, numbers or links alone: {}.",
+            "No letter in {}, signs, numbers or links alone, the first {}.",
             "Look whether they can be told apart.",
         ),
         (
             "markup",
             "info",
             markup,
-            "Markup such as tags or &amp; in {}: {}.",
+            "Markup such as tags or &amp; in {}, the first {}.",
             "Take it out if the model will not meet it.",
         ),
         (
             "garbled letters",
             "warning",
             garbled,
-            "Letters garbled by a wrong encoding in {}: {}.",
+            "Letters garbled by a wrong encoding in {}, the first {}.",
             "Read the source in its own encoding again.",
         ),
     ):

@@ -25,7 +25,8 @@ def times(sample: Sample) -> Iterator[Finding]:
                 "time",
                 "info",
                 f"The column '{unused[0]}' looks like a time, but the parts are dealt at random.",
-                f"Where it will work on rows of tomorrow, give --time {unused[0]}: the latest rows become the test.",
+                f"Where it will work on rows of tomorrow, give --time {unused[0]} (a number or a date such as "
+                f"2026-11-21 in each row): the latest rows become the test.",
                 count=0,
             )
         return

@@ -68,6 +68,8 @@ def check(
             except OSError as error:
                 raise DataError(f"--html {html}: cannot be written: {error.strerror or error}.") from error
             talk.say(f"page: {html}")
+        elif checked.findings:
+            talk.say("which rows: --html FILE writes a page with them, --json has them all")
         if fix is not None:
             changes, log = repair(checked, Path(fix))
             dropped, changed = (sum(change.action == action for change in changes) for action in ("drop", "change"))

@@ -18,6 +18,7 @@ from finetooth.report.page import template
 
 WEIGHT = {"error": 4.0, "warning": 2.0, "info": 1.0}
 QUEUE = 300  # rows to review
+PLACES = 1000  # rows of a finding that are named by file and number
 EXAMPLES = 5  # of what most rows share
 TOLD = 600  # characters of an input
 COLOURS = {"error": "bold red", "warning": "bold yellow", "info": "bold"}
@@ -34,7 +35,10 @@ def numbers(checked: Checked) -> dict[str, Any]:
         "classes": len(checked.sample.names),
         "parts": None if split is None else {"how": split.how, **split.counts()},
         "counts": counts,
-        "findings": [finding.values() for finding in checked.findings],
+        "findings": [
+            {**finding.values(), "places": [table.place(table.position[i]) for i in finding.rows[:PLACES]]}
+            for finding in checked.findings
+        ],
         "review": _review(checked),
     }
 
