@@ -1,6 +1,6 @@
 """What `check` finds of faults planted in real sets, and what it reports where none was planted.
 
-Run: python bench/check.py; with --giveaways that part alone is measured anew. 500 exact copies and 500 lightly edited
+Run: python bench/check.py; with --blemishes that part alone is looked at anew. 500 exact copies and 500 lightly edited
 ones (bench/text_edits.py) are put into the test part of each set that is large enough; 5 % of the labels are mistaken,
 uniformly and for the class they are most often confused with, and as many rows are flagged; a column that reveals the
 label is planted. cleanlab ranks the same probabilities beside ours. Sets whose blemishes are known are checked as they
@@ -145,10 +145,9 @@ def blemishes() -> dict[str, list[str]]:
 
 
 def main() -> None:
-    if sys.argv[1:] == ["--giveaways"]:
+    if sys.argv[1:] == ["--blemishes"]:
         before = json.loads((common.RESULTS / "check.json").read_text())
-        found = {name: {**before["sets"][name], "giveaway": giveaways(*distinct(name))} for name in SETS}
-        common.write("check", {"giveaways_alone": "python bench/check.py --giveaways", **before, "sets": found})
+        common.write("check", {**before, "blemishes": blemishes()})
         return
     found = {}
     known = blemishes()

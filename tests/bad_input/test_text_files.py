@@ -215,6 +215,12 @@ CLEANED: dict[str, tuple[str, bytes | str, Rows, dict[str, int]]] = {
         [("café très bon", "oui")] * 40,
         {"encoding": 60},
     ),
+    "windows-1252 that looks like utf-8 now and then": (
+        "a.csv",
+        csv(*[("SÃ£o e são já aí", "a")] * 3, ("Ã£ são", "b")).encode("cp1252"),
+        [*[("SÃ£o e são já aí", "a")] * 3, ("Ã£ são", "b")],
+        {"encoding": 18},
+    ),
     "a nul and colours of a terminal": (
         "a.csv",
         "text,label\n" + "\x1b[31mfailed\x1b[0m again,a\n" * 20 + "the \0 end,b\n",

