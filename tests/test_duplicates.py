@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from finetooth import read
-from finetooth.duplicates import MEETINGS, _candidates, bands, clusters, light, misspelt, normalised, of, words
+from finetooth.duplicates import MEETINGS, _candidates, clusters, light, misspelt, normalised, of, sketches, words
 
 BASE = "the plot of this film was far too long for an evening at home"
 
@@ -153,7 +153,7 @@ def test_a_long_text_is_compared_within_a_moment() -> None:
 def test_many_texts_with_one_long_footer_are_compared_with_a_few_each() -> None:
     footer = " ".join(f"please note the terms of paragraph {i} of this agreement" for i in range(12))
     texts = [normalised(f"{i} {footer}") for i in range(2000)]
-    assert sum(1 for _ in _candidates(bands(texts))) <= 2000 * MEETINGS / 2
+    assert sum(1 for _ in _candidates(*sketches(texts))) <= 2000 * MEETINGS / 2
 
 
 def test_one_passage_under_two_questions_makes_two_rows(tmp_path: Path) -> None:

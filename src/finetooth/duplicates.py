@@ -22,6 +22,8 @@ from finetooth.table import Table
 
 Numbers = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
+Bands = NDArray[np.uint32]
+Bytes = NDArray[np.uint8]
 
 SHINGLE = 4  # characters
 BANDS, ROWS = 32, 4  # a band is so many minima; texts sharing 60 % of their shingles agree in one with 99 %
@@ -31,6 +33,8 @@ WORDS_PER_CHANGE = 12  # one changed word is light among so many
 SIGNS = 8  # further words that may differ as long as they turn out to be smileys, or written as one
 LONGEST_RUN = 4  # words that are written as one
 COMPARED = 1_000_000  # pairs of words that are looked at for misspelling
+RESEMBLING = 0.42  # of the minima that lightly edited texts have in common at least; those that share a half, 0.33
+PAIRS = 200_000  # that are looked at in one go
 MEETINGS = 64  # other texts that one is compared with at most: of 100,000 mails with one long footer all look alike
 CHUNK = 2_000_000  # characters hashed at a time
 FACTORS = np.random.default_rng(20).integers(2**63, size=BANDS * ROWS, dtype=np.uint64) * 2 + 1
@@ -111,7 +115,7 @@ def alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     if len(texts) < 2:
         return
     kept: dict[int, list[str]] = {}
-    for one, other in _candidates(bands([text.replace(" ", "") for text in texts])):
+    for one, other in _candidates(*sketches([text.replace(" ", "") for text in texts])):
         for i in (one, other):
             if i not in kept:
                 kept[i] = texts[i].split(" ")
@@ -194,9 +198,14 @@ def misspelt(one: str, other: str) -> bool:
     return rest[1:] == beside[1:] or (rest[:2] == beside[1::-1] and rest[2:] == beside[2:])
 
 
-def bands(texts: Sequence[str]) -> Hashes:
-    """The band hashes of each text, shape (texts, BANDS)."""
-    found = np.empty((len(texts), BANDS), dtype=np.uint64)
+def sketches(texts: Sequence[str]) -> tuple[Bands, Bytes]:
+    """Of each text its band hashes, shape (texts, BANDS), and a byte of each of its minima, (texts, BANDS * ROWS).
+
+    The share of bytes that two texts have in common estimates the share of shingles that they do (Li and Koenig 2010,
+    b-Bit Minwise Hashing).
+    """
+    found = np.empty((len(texts), BANDS), dtype=np.uint32)
+    bytes_ = np.empty((len(texts), BANDS * ROWS), dtype=np.uint8)
     cuts, start, held = [], 0, 0
     for i, text in enumerate(texts):
         held += len(text) + SHINGLE
@@ -207,26 +216,27 @@ def bands(texts: Sequence[str]) -> Hashes:
         cuts.append((start, len(texts)))
 
     def fill(cut: tuple[int, int]) -> None:
-        found[cut[0] : cut[1]] = _bands(texts[cut[0] : cut[1]])
+        _sketch(texts[cut[0] : cut[1]], found[cut[0] : cut[1]], bytes_[cut[0] : cut[1]])
 
     # numpy lets go of the interpreter while it computes.
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(fill, cuts))
-    return found
+    return found, bytes_
 
 
-def _bands(texts: Sequence[str]) -> Hashes:
+def _sketch(texts: Sequence[str], found: Bands, bytes_: Bytes) -> None:
     """MinHash by multiplication: for each minimum the least of (hash * an odd number) over the shingles of a text."""
     hashes, starts = shingles(texts, SHINGLE)
     with np.errstate(over="ignore"):
-        found = np.zeros((BANDS, len(texts)), dtype=np.uint64)
-        for i, factor in enumerate(FACTORS):
-            least = np.minimum.reduceat(hashes * factor, starts)
-            band = found[i // ROWS]
-            band ^= least
-            band *= np.uint64(0x94D049BB133111EB)
-            band ^= band >> np.uint64(32)
-    return found.T
+        for b in range(BANDS):
+            band = np.zeros(len(texts), dtype=np.uint64)
+            for i in range(b * ROWS, (b + 1) * ROWS):
+                least = np.minimum.reduceat(hashes * FACTORS[i], starts)
+                bytes_[:, i] = least & np.uint64(0xFF)
+                band ^= least
+                band *= np.uint64(0x94D049BB133111EB)
+                band ^= band >> np.uint64(32)
+            found[:, b] = band & np.uint64(0xFFFFFFFF)
 
 
 def shingles(texts: Sequence[str], size: int) -> tuple[Hashes, Numbers]:
@@ -252,22 +262,25 @@ def shingles(texts: Sequence[str], size: int) -> tuple[Hashes, Numbers]:
     return hashes[inside[: len(hashes)]], np.concatenate([[0], np.cumsum(sizes - size + 1)[:-1]])
 
 
-def _candidates(hashes: Hashes) -> Iterator[tuple[int, int]]:
-    """Pairs of rows, each once, that agree in a band and stand near each other among those that do."""
+def _candidates(bands: Bands, bytes_: Bytes) -> Iterator[tuple[int, int]]:
+    """Pairs of rows, each once, that agree in a band, stand near each other among those that do, and look alike."""
     seen: set[int] = set()
-    count = len(hashes)
+    count = len(bands)
     met_by = [0] * count
-    for band in hashes.T:
+    for band in bands.T:
         order = np.argsort(band, kind="stable")
         keys = band[order]
         for distance in range(1, min(NEIGHBOURS, count - 1) + 1):
             met = np.flatnonzero(keys[distance:] == keys[:-distance])
             if not len(met):
                 break
-            for one, other in zip(order[met].tolist(), order[met + distance].tolist(), strict=True):
-                pair = one * count + other
-                if pair not in seen and met_by[one] < MEETINGS and met_by[other] < MEETINGS:
-                    seen.add(pair)
-                    met_by[one] += 1
-                    met_by[other] += 1
-                    yield one, other
+            for some in np.array_split(met, 1 + len(met) // PAIRS):
+                ones, others = order[some], order[some + distance]
+                alike = np.flatnonzero((bytes_[ones] == bytes_[others]).mean(axis=1) >= RESEMBLING)
+                for one, other in zip(ones[alike].tolist(), others[alike].tolist(), strict=True):
+                    pair = one * count + other
+                    if pair not in seen and met_by[one] < MEETINGS and met_by[other] < MEETINGS:
+                        seen.add(pair)
+                        met_by[one] += 1
+                        met_by[other] += 1
+                        yield one, other

@@ -20,6 +20,7 @@ Numbers = NDArray[np.int64]
 FOLDS = 5
 TOLD = 200  # characters of a user's text in a sentence
 NAMED = 60  # and of a label
+MOST = 200_000  # rows that the cheap model looks at: more take memory, and tell little more
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,9 @@ class Sample:
         """A number for each row's input, shape (rows,): work done in their order does not depend on the file's."""
         return row_keys(self.table.contents)
 
-    @cached_property
-    def matrix(self) -> sparse.csr_matrix:
-        """TF-IDF features of the texts, shape (rows, features), made once for all checks that ask."""
-        return tfidf.features(self.texts)
+    def features(self, rows: Numbers) -> sparse.csr_matrix:
+        """TF-IDF features of these rows' texts, shape (rows, features)."""
+        return tfidf.features([self.texts[i] for i in rows.tolist()])
 
     @cached_property
     def folds(self) -> Numbers:

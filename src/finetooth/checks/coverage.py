@@ -12,10 +12,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import normalize
 
 from finetooth import tfidf
-from finetooth.checks.base import FOLDS, Numbers, Sample, clipped, rows_of
+from finetooth.checks.base import FOLDS, Sample, clipped, rows_of
 from finetooth.errors import DataError
 from finetooth.findings import Finding
-from finetooth.seeds import Keys, numbers, row_keys
+from finetooth.seeds import row_keys
 
 LARGEST = 20_000  # rows of either side that are compared
 NEXT = 50  # rows to label next
@@ -31,9 +31,9 @@ def coverage(sample: Sample) -> Iterator[Finding]:
     for table in (sample.table, sample.against):
         if table.folder is not None:
             raise DataError(f"{table.source}: --against compares texts; image folders are not in this version.")
-    ours = _some(sample.keys, np.flatnonzero(sample.near == np.arange(len(sample.near))))
+    ours = tfidf.some(sample.keys, np.flatnonzero(sample.near == np.arange(len(sample.near))), LARGEST)
     target_keys = row_keys(sample.against.contents)
-    theirs = _some(target_keys, np.arange(len(target_keys)))
+    theirs = tfidf.some(target_keys, np.arange(len(target_keys)), LARGEST)
     texts = [sample.texts[i] for i in ours] + ["\n".join(sample.against.inputs[i]) for i in theirs]
     matrix = tfidf.features(texts)
     side = np.repeat([0, 1], [len(ours), len(theirs)])
@@ -68,11 +68,6 @@ def coverage(sample: Sample) -> Iterator[Finding]:
         if missing
         else None,
     )
-
-
-def _some(keys: Keys, rows: Numbers) -> Numbers:
-    """At most LARGEST of the rows, whatever the order in which they stand."""
-    return np.sort(rows[np.argsort(numbers(0, "compared", 0, keys[rows]), kind="stable")[:LARGEST]])
 
 
 def _nearest(known: sparse.csr_matrix, asked: sparse.csr_matrix, itself: bool = False) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from scipy.stats import chi2_contingency
 from sklearn.metrics import roc_auc_score
 
 from finetooth import tfidf
-from finetooth.checks.base import FOLDS, Sample
+from finetooth.checks.base import FOLDS, MOST, Sample
 from finetooth.findings import Finding
 
 FEWEST = 50  # rows of a part
@@ -51,12 +51,15 @@ def shifts(sample: Sample) -> Iterator[Finding]:
                         "series": ["train", other],
                     },
                 )
+        # Those of the other part stay whole as long as there is room.
+        there = tfidf.some(sample.keys, there, MOST // 2)
+        here = tfidf.some(sample.keys, here, MOST - len(there))
         both = np.concatenate([here, there])
         side = (part[both] == other).astype(np.int64)
         keys = sample.keys[both]
         # Alike rows stand in one fold: copies in both parts are not to be told apart.
         folds = tfidf.folds_of(side, sample.near[both], keys, FOLDS)
-        p = tfidf.out_of_fold(sample.matrix[both], side, folds, 2, keys)[:, 1]
+        p = tfidf.out_of_fold(sample.features(both), side, folds, 2, keys)[:, 1]
         area = float(roc_auc_score(side, p))
         if area > APART:
             yield sample.finding(

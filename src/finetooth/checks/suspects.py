@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from finetooth import tfidf
-from finetooth.checks.base import NAMED, Numbers, Sample, clipped, rows_of
+from finetooth.checks.base import MOST, NAMED, Numbers, Sample, clipped, rows_of
 from finetooth.findings import Finding
 from finetooth.seeds import Keys, numbers
 
@@ -37,7 +38,7 @@ def suspects(sample: Sample) -> Iterator[Finding]:
     if not 2 <= len(folded) <= len(labelled) / 20 or len(labelled) < FEWEST or sample.table.folder is not None:
         return
     classes = len(folded)
-    if not tfidf.cheap(len(labelled), classes):
+    if not tfidf.cheap(min(len(labelled), MOST), classes):
         yield sample.finding(
             "suspected labels",
             "info",
@@ -47,13 +48,15 @@ def suspects(sample: Sample) -> Iterator[Finding]:
             count=0,
         )
         return
-    targets, folds, matrix = number[sample.targets[labelled]], sample.folds[labelled], sample.matrix[labelled]
+    whole = len(labelled)
+    labelled = tfidf.some(sample.keys, labelled, MOST)
+    targets, folds, matrix = number[sample.targets[labelled]], sample.folds[labelled], sample.features(labelled)
     p = tfidf.out_of_fold(matrix, targets, folds, classes, sample.keys[labelled])
     order, count = ranked(p, targets, sample.keys[labelled]), doubtful(p, targets)
     order = order[p.argmax(axis=1)[order] != targets[order]]
     if not count:
         return
-    precision = trial(sample, labelled, targets, classes)
+    precision = trial(matrix, targets, folds, classes, sample.keys[labelled])
     accuracy = float((p.argmax(axis=1) == targets).mean())
     if precision < TELLING * PLANTED:
         yield sample.finding(
@@ -80,7 +83,8 @@ def suspects(sample: Sample) -> Iterator[Finding]:
         "info",
         f"{rows_of(count, 'label')} may be wrong: a word-count model that did not see the row, right on {accuracy:.0%} "
         f"of all rows, leans to another class. With {PLANTED:.0%} of the labels mistaken on purpose, {precision:.0%} "
-        f"of as many flags were right, where guessing finds {PLANTED:.0%}.",
+        f"of as many flags were right, where guessing finds {PLANTED:.0%}."
+        + (f" Looked at were {MOST:,} of {whole:,} rows, drawn at random." if whole > MOST else ""),
         "Read the first of them; the order is by suspicion. No label is changed.",
         flagged[:SHOWN],
         evidence=evidence,
@@ -116,12 +120,11 @@ def _folded(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def trial(sample: Sample, labelled: Numbers, given: Numbers, classes: int) -> float:
+def trial(matrix: sparse.csr_matrix, given: Numbers, folds: Numbers, classes: int, keys: Keys) -> float:
     """The share of right flags when PLANTED of the labels are mistaken on purpose and as many rows are flagged."""
     targets = given.copy()
-    keys = sample.keys[labelled]
     chosen = np.lexsort((targets, numbers(0, "planted", 0, keys)))[: max(1, round(PLANTED * len(targets)))]
     shift = 1 + (numbers(0, "planted as", 0, keys[chosen]) % np.uint64(classes - 1)).astype(np.int64)
     targets[chosen] = (targets[chosen] + shift) % classes
-    p = tfidf.out_of_fold(sample.matrix[labelled], targets, sample.folds[labelled], classes, keys)
+    p = tfidf.out_of_fold(matrix, targets, folds, classes, keys)
     return float(np.isin(ranked(p, targets, keys)[: len(chosen)], chosen).mean())
