@@ -1,7 +1,7 @@
 """How long `finetooth check` takes and how much memory, from 1,000 texts to 1,000,000. Run: python bench/check_scale.py
 
-The texts are the glosses of WordNet where Debian's wordnet-base is installed, else the movie reviews and tweets, each
-size filled up with sentences put together from their halves. Each size is a process of its own; the exponent of growth
+The texts are sentences of reviews, tweets and editorials, filled up with others that are put together from runs of three
+words of theirs. Each size is a process of its own; the exponent of growth
 is fitted over the sizes and drawn.
 """
 
@@ -44,11 +44,16 @@ def texts(size: int) -> list[tuple[str, str]]:
     rng = random.Random(size)
     real = [(row[0], str(label)) for name in ("movies", "tweets", "amazon", "nyt") for row, label in _rows(name)]
     rng.shuffle(real)
-    halves = [(text.split(), label) for text, label in real]
+    runs = [(text.split(), label) for text, label in real]
     made = list(real[:size])
     while len(made) < size:
-        (one, label), (other, _) = rng.choice(halves), rng.choice(halves)
-        made.append((" ".join(one[: len(one) // 2 + 1] + other[len(other) // 2 :]), label))
+        first, label = rng.choice(runs)
+        words = list(first[:3])
+        while len(words) < len(first):
+            other, _ = rng.choice(runs)
+            start = rng.randrange(len(other))
+            words += other[start : start + 3]
+        made.append((" ".join(words), label))
     return made
 
 

@@ -30,7 +30,7 @@ BANDS, ROWS = 32, 4  # a band is so many minima; texts sharing 60 % of their shi
 NEIGHBOURS = 16  # in a band of equal minima each text is compared with so many others
 SHORTEST = 12  # characters; in shorter texts a light edit changes the meaning
 WORDS_PER_CHANGE = 12  # one changed word is light among so many
-SIGNS = 8  # further words that may differ as long as they turn out to be smileys, or written as one
+SIGNS = 4  # further words that may differ as long as they turn out to be smileys, or written as one
 LONGEST_RUN = 4  # words that are written as one
 COMPARED = 1_000_000  # pairs of words that are looked at for misspelling
 RESEMBLING = 0.42  # of the minima that lightly edited texts have in common at least; those that share a half, 0.33
@@ -114,12 +114,8 @@ def alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Pairs of places in `texts`, which are normalised and different, whose texts differ by a light edit alone."""
     if len(texts) < 2:
         return
-    kept: dict[int, list[str]] = {}
     for one, other in _candidates(*sketches([text.replace(" ", "") for text in texts])):
-        for i in (one, other):
-            if i not in kept:
-                kept[i] = texts[i].split(" ")
-        if light(kept[one], kept[other]):
+        if light(texts[one].split(" "), texts[other].split(" ")):
             yield one, other
 
 
@@ -131,7 +127,10 @@ def light(one: Sequence[str], other: Sequence[str]) -> bool:
     allowed = max(len(one), len(other)) // WORDS_PER_CHANGE
     if abs(len(one) - len(other)) > 3 * allowed + SIGNS:
         return False
-    lost, new = _without(one, other), _without(other, one)
+    if len({*one} ^ {*other}) > 2 * (3 * allowed + SIGNS):
+        return False  # what nearly every pair comes to, sooner
+    here, there = Counter(one), Counter(other)
+    lost, new = _in_order(one, here - there), _in_order(other, there - here)
     if max(len(lost), len(new)) > 3 * allowed + SIGNS:
         return False
     if len(lost) * len(new) > COMPARED:  # of books, words alone are counted
@@ -155,11 +154,10 @@ def light(one: Sequence[str], other: Sequence[str]) -> bool:
     return max(changed, len(new)) <= allowed and mistyped <= 1 + allowed
 
 
-def _without(one: Sequence[str], other: Sequence[str]) -> list[str]:
-    """The words of one text that the other lacks, in their order."""
-    lacking = Counter(one) - Counter(other)
+def _in_order(words: Sequence[str], lacking: Counter[str]) -> list[str]:
+    """The words that the other text lacks, as they come."""
     found = []
-    for word in one:
+    for word in words if lacking else ():
         if lacking[word] > 0:
             lacking[word] -= 1
             found.append(word)
