@@ -1,8 +1,7 @@
 """How long `finetooth check` takes and how much memory, from 1,000 texts to 1,000,000. Run: python bench/check_scale.py
 
-The texts are sentences of reviews, tweets and editorials, filled up with others that are put together from runs of three
-words of theirs. Each size is a process of its own; the exponent of growth
-is fitted over the sizes and drawn.
+The texts are sentences of reviews, tweets and editorials, filled up with others that are put together from runs of
+three words of theirs. Each size is a process of its own; the exponent of growth is fitted over the sizes and drawn.
 """
 
 from __future__ import annotations
