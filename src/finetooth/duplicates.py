@@ -105,6 +105,7 @@ def clusters(texts: Sequence[str]) -> tuple[Numbers, Numbers]:
     equal = np.array([first.setdefault(key, i) for i, key in enumerate(keys)], dtype=np.int64)
     # Sorted, so that the order of the rows plays no part in which neighbours are compared.
     distinct = sorted((forms[i], i) for i in first.values() if len(forms[i]) >= SHORTEST)
+    del forms, keys, first  # of a million texts they take as much room as the texts
     found = alike([form for form, _ in distinct])
     near = joined(len(texts), ((distinct[one][1], distinct[other][1]) for one, other in found))
     return equal, near[equal]
