@@ -138,11 +138,11 @@ def units(table: Table, ids: Sequence[str], near: Clusters | None = None) -> lis
     """The rows that have to stay together: equal or nearly equal inputs, equal groups, and chains of them."""
     near = duplicates.of(table)[1] if near is None else near
     rows = [table.position[row_id] for row_id in sorted(ids)]
-    first: dict[tuple[str, object], int] = {}
-    pairs = []
-    for place, i in enumerate(rows):
-        shared = [("content", table.contents[i]), ("near", int(near[i])), ("group", table.groups[i])]
-        pairs += [(place, first.setdefault(key, place)) for key in shared if key != ("group", None)]
+    pairs: list[tuple[int, int]] = []
+    for shared in (table.contents, near, table.groups):
+        first: dict[object, int] = {}
+        met = ((place, first.setdefault(shared[i], place)) for place, i in enumerate(rows) if shared[i] is not None)
+        pairs += [pair for pair in met if pair[0] != pair[1]]
     members: dict[int, list[int]] = defaultdict(list)
     for i, leader in zip(rows, joined(len(rows), pairs).tolist(), strict=True):
         members[leader].append(i)
