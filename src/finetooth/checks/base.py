@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from finetooth import tfidf
-from finetooth.findings import Finding
+from finetooth.findings import Finding, Severity
 from finetooth.likeness import Seen
 from finetooth.seeds import Keys, row_keys
 from finetooth.table import PARTS, Split, Table
@@ -86,6 +86,11 @@ class Sample:
         number = {name: i for i, name in enumerate(self.names)}
         return np.array([-1 if label is None else number[label] for label in self.labels], dtype=np.int64)
 
+    def labelled(self, names: Iterable[str]) -> list[int]:
+        """The places of the rows with one of these labels."""
+        wanted = {*names}
+        return [i for i, label in enumerate(self.labels) if label in wanted]
+
     @cached_property
     def keys(self) -> Keys:
         """A number for each row's input, shape (rows,): work done in their order does not depend on the file's."""
@@ -103,7 +108,7 @@ class Sample:
     def finding(
         self,
         check: str,
-        severity: str,
+        severity: Severity,
         says: str,
         remedy: str,
         rows: Sequence[int] | Numbers = (),
@@ -114,8 +119,21 @@ class Sample:
     ) -> Finding:
         """A Finding about rows given by their places in the table."""
         ids = tuple(self.table.ids[int(i)] for i in rows)
-        assert severity in ("info", "warning", "error"), severity
-        return Finding(check, severity, says, remedy, len(ids) if count is None else count, ids, tuple(evidence), chart)  # type: ignore[arg-type]
+        return Finding(check, severity, says, remedy, len(ids) if count is None else count, ids, tuple(evidence), chart)
+
+    def leak(
+        self, one: str, other: str, same: str, remedy: str, rows: Sequence[int], evidence: Sequence[str]
+    ) -> Finding:
+        """A Finding about rows of the part `other` that have the `same` something as rows of the part `one`."""
+        verb = "has" if len(rows) == 1 else "have"
+        return self.finding(
+            "leak",
+            "error" if other == "test" else "warning",
+            f"{rows_of(len(rows), f'{other} row')} {verb} the same {same}; scores on them flatter.",
+            remedy,
+            rows,
+            evidence=evidence,
+        )
 
     def place(self, i: int) -> str:
         """How a sentence names row i."""
@@ -135,6 +153,11 @@ def quoted(names: Iterable[str], most: int = 6) -> str:
 def rows_of(count: int, what: str = "row") -> str:
     """1 row, 2,000 rows."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def folded(label: str) -> str:
+    """What two spellings of one class have in common: case and spaces aside."""
+    return " ".join(label.split()).casefold()
 
 
 def clipped(text: str, most: int = TOLD) -> str:

@@ -92,12 +92,11 @@ def leaks(sample: Sample) -> Iterator[Finding]:
         both.sort(key=lambda i: int(sample.equal[i]) not in same)
         equal = sum(int(sample.equal[i]) in same for i in both)
         edited = f", {len(both) - equal:,} of them but for a light edit" if equal < len(both) else ""
-        yield sample.finding(
-            "leak",
-            "error" if other == "test" else "warning",
-            f"{rows_of(len(both), f'{other} row')} {'has' if len(both) == 1 else 'have'} the same input as a {one} "
-            f"row{edited}; scores on them flatter.",
+        yield sample.leak(
+            one,
+            other,
+            f"input as a {one} row{edited}",
             f"Take them out of the {one} part: --fix does.",
             both,
-            evidence=[f"in {one}: {sample.place(first[int(sample.near[i])])}" for i in both],
+            [f"in {one}: {sample.place(first[int(sample.near[i])])}" for i in both],
         )

@@ -30,14 +30,13 @@ def torn_groups(sample: Sample) -> Iterator[Finding]:
         both = [i for i, group in enumerate(groups) if group in known and part[i] == other]
         if both:
             torn = len({groups[i] for i in both})
-            yield sample.finding(
-                "leak",
-                "error" if other == "test" else "warning",
-                f"{rows_of(len(both), f'{other} row')} {'has' if len(both) == 1 else 'have'} the same group as a {one} "
-                f"row ({rows_of(torn, 'group')}); scores on them flatter.",
+            yield sample.leak(
+                one,
+                other,
+                f"group as a {one} row ({rows_of(torn, 'group')})",
                 f"Take them out of the {one} or the {other} part.",
                 both,
-                evidence=[f"group {groups[i]}" for i in both],
+                [f"group {groups[i]}" for i in both],
             )
 
 

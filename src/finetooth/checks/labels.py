@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-import numpy as np
-
-from finetooth.checks.base import NAMED, Sample, clipped, quoted, rows_of
+from finetooth.checks.base import NAMED, Sample, clipped, folded, quoted, rows_of
 from finetooth.findings import Finding
 
 FEW = 10  # training rows of a class below which nothing much can be learnt of it
@@ -67,19 +65,19 @@ def labels(sample: Sample) -> Iterator[Finding]:
             "Label them or take them out, if that is what it means.",
             gaps,
         )
-    folded = defaultdict(list)
+    spellings = defaultdict(list)
     counts = Counter(label for label in sample.labels if label is not None)
     for name in sorted(counts, key=lambda name: (-counts[name], name)):
-        folded[" ".join(name.split()).casefold()].append(name)
-    alike = {name for names in folded.values() if len(names) > 1 for name in names}
-    rarer = {name for names in folded.values() for name in names[1:]}
+        spellings[folded(name)].append(name)
+    alike = {name for names in spellings.values() if len(names) > 1 for name in names}
+    rarer = {name for names in spellings.values() for name in names[1:]}
     if alike:
         yield sample.finding(
             "label spelling",
             "warning",
             f"Labels that differ in case or spaces alone count as different classes: {quoted(sorted(alike), 8)}.",
             "Give each class one spelling: --fix takes the commonest.",
-            [i for i, label in enumerate(sample.labels) if label in rarer],
+            sample.labelled(rarer),
         )
 
 
@@ -98,7 +96,7 @@ def classes(sample: Sample) -> Iterator[Finding]:
             "error",
             f"No training row has the label {quoted(unlearnt)}, which other parts ask for.",
             "Bring rows of it into the training part, or take its rows out.",
-            np.flatnonzero(np.isin(sample.targets, [sample.names.index(name) for name in unlearnt])),
+            sample.labelled(unlearnt),
         )
     rare = [name for name in sample.names if 0 < counts["train"][name] < FEW]
     if rare:
@@ -108,7 +106,7 @@ def classes(sample: Sample) -> Iterator[Finding]:
             "warning",
             f"Fewer than {FEW} training rows of {shown}{f' and {len(rare) - 8} more' if len(rare) > 8 else ''}.",
             "Collect more rows of these classes, or merge them with others.",
-            np.flatnonzero(np.isin(sample.targets, [sample.names.index(name) for name in rare])),
+            sample.labelled(rare),
         )
     untested = [name for name in sample.names if counts["test"][name] < FEW]
     if untested and counts["test"]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from finetooth import tfidf
-from finetooth.checks.base import MOST, NAMED, Numbers, Sample, clipped, rows_of
+from finetooth.checks.base import MOST, NAMED, Numbers, Sample, clipped, folded, rows_of
 from finetooth.findings import Finding
 from finetooth.seeds import Keys, numbers
 
@@ -32,12 +32,14 @@ def suspects(sample: Sample) -> Iterator[Finding]:
 
     Spellings of one class count as one, and texts without a letter or a figure are left out.
     """
-    folded = sorted({_folded(name) for name in sample.names})
-    number = np.array([folded.index(_folded(name)) for name in sample.names], dtype=np.int64)
+    shown = {folded(name): name for name in sample.names}
+    kinds = sorted(shown)
+    places = {name: i for i, name in enumerate(kinds)}
+    number = np.array([places[folded(name)] for name in sample.names], dtype=np.int64)
     labelled = np.array([i for i in sample.open if any(map(str.isalnum, sample.texts[i]))], dtype=np.int64)
-    if not 2 <= len(folded) <= len(labelled) / 20 or len(labelled) < FEWEST or sample.table.folder is not None:
+    if not 2 <= len(shown) <= len(labelled) / 20 or len(labelled) < FEWEST or sample.table.folder is not None:
         return
-    classes = len(folded)
+    classes = len(shown)
     if not tfidf.cheap(min(len(labelled), MOST), classes):
         yield sample.finding(
             "suspected labels",
@@ -70,11 +72,10 @@ def suspects(sample: Sample) -> Iterator[Finding]:
         )
         return
     flagged = labelled[order[:count]]
-    shown = {_folded(name): name for name in sample.names}
     other = np.where(np.arange(classes) == targets[:, None], -1.0, p).argmax(axis=1)
     evidence = [
         f"labelled {clipped(str(sample.labels[labelled[r]]), NAMED)} ({p[r, targets[r]]:.2f}), looks like "
-        f"{clipped(shown[folded[other[r]]], NAMED)} "
+        f"{clipped(shown[kinds[other[r]]], NAMED)} "
         f"({p[r, other[r]]:.2f})"
         for r in order[: min(count, SHOWN)]
     ]
@@ -114,10 +115,6 @@ def doubtful(p: Probabilities, targets: Numbers) -> int:
     sure = p >= usual
     choice = np.where(sure, p, -1.0).argmax(axis=1)
     return int((sure.any(axis=1) & (choice != targets) & (p.argmax(axis=1) != targets)).sum())
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.split()).casefold()
 
 
 def trial(matrix: sparse.csr_matrix, given: Numbers, folds: Numbers, classes: int, keys: Keys) -> float:

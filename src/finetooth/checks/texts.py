@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from finetooth.checks.base import Sample, clipped, rows_of
 from finetooth.duplicates import shingles
-from finetooth.findings import Finding
+from finetooth.findings import Finding, Severity
 
 _MARKUP = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*(\s[^<>]*)?/?>|&(amp|lt|gt|quot|nbsp|#\d{2,5});")
 # UTF-8 that was read as Windows-1252 and saved: an accented letter or a curly quote as two or three odd ones.
@@ -48,7 +48,7 @@ def texts(sample: Sample) -> Iterator[Finding]:
             markup += [i] if _MARKUP.search(text) else []
         if _GARBLED.search(text):
             garbled.append(i)
-    for check, severity, rows, says, remedy in (
+    kinds: tuple[tuple[str, Severity, list[int], str, str], ...] = (
         ("empty", "warning", empty, "Empty text in {}, the first {}.", "Take them out: --fix does."),
         (
             "no words",
@@ -71,7 +71,8 @@ def texts(sample: Sample) -> Iterator[Finding]:
             "Letters garbled by a wrong encoding in {}, the first {}.",
             "Read the source in its own encoding again.",
         ),
-    ):
+    )
+    for check, severity, rows, says, remedy in kinds:
         if rows:
             yield sample.finding(check, severity, says.format(rows_of(len(rows)), sample.place(rows[0])), remedy, rows)
 

@@ -54,8 +54,6 @@ def check(
     with shared.Talk(json=json, quiet=quiet) as talk:
         table = read(data, **columns, labelled=False)
         talk.say(f"{len(table):,} rows read from {data}")
-        if table.columns.label is None:
-            talk.say("no label column was found or named with --label: what concerns labels is left out")
         target = None if against is None else read(against, input=",".join(table.columns.input), labelled=False)
         more: dict[str, Any] = {} if model is None else _lengths(model, table, chosen.max_length)
         checked = look(table, against=target, progress=talk.stage, **more, **chosen.split.model_dump())

@@ -88,20 +88,34 @@ def _read(file: File, expected: str) -> Content:
     if delimiter != expected:
         says = f"{file.name}: its cells are separated by {MARKS[delimiter]}, not by {MARKS[expected]}; it was read so."
         found.append(Finding("delimiter", "info", says, "Nothing has to be done.", 1))
-    if short.count:
-        says = f"{file.name}: rows with fewer cells than the header: {short}; the cells they lack are missing."
-        remedy = 'Put cells that contain a line break in "double quotes".'
-        found.append(Finding("ragged rows", "warning", says, remedy, short.count))
-    if long.count:
-        says = f"{file.name}: rows with empty cells beyond the header's: {long}; those cells were left out."
-        found.append(Finding("ragged rows", "warning", says, "Take out the delimiters at their ends.", long.count))
-    if swallowed.count:
-        says = f"{file.name}: rows with a quoted cell in which whole rows seem to stand: {swallowed}."
-        remedy = "Look whether a quote there was opened and never closed; if so, close it or take it out."
-        found.append(Finding("swallowed rows", "warning", says, remedy, swallowed.count))
-    if repeated.count:
-        says = f"{file.name}: rows that are the header once more: {repeated}; they were dropped."
-        found.append(Finding("repeated header", "warning", says, "Join files without their headers.", repeated.count))
+    for tally, check, says, remedy in (
+        (
+            short,
+            "ragged rows",
+            "rows with fewer cells than the header: {}; the cells they lack are missing",
+            'Put cells that contain a line break in "double quotes".',
+        ),
+        (
+            long,
+            "ragged rows",
+            "rows with empty cells beyond the header's: {}; those cells were left out",
+            "Take out the delimiters at their ends.",
+        ),
+        (
+            swallowed,
+            "swallowed rows",
+            "rows with a quoted cell in which whole rows seem to stand: {}",
+            "Look whether a quote there was opened and never closed; if so, close it or take it out.",
+        ),
+        (
+            repeated,
+            "repeated header",
+            "rows that are the header once more: {}; they were dropped",
+            "Join files without their headers.",
+        ),
+    ):
+        if tally.count:
+            found.append(Finding(check, "warning", f"{file.name}: {says.format(tally)}.", remedy, tally.count))
     if blank.count:
         says = f"{file.name}: blank lines between rows: {blank}; they count as nothing."
         found.append(Finding("blank lines", "info", says, "Nothing has to be done.", blank.count))
