@@ -55,7 +55,7 @@ def found(tmp_path: Path) -> Callable[..., dict[str, Finding]]:
         for name, part in parts.items():
             with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([header, *part])
-        more = {key: options.pop(key) for key in ("against", "lengths", "limit") if key in options}
+        more = {key: options.pop(key) for key in ("against", "lengths", "limit", "states") if key in options}
         table = ft.read(folder if isinstance(content, dict) else folder / "rows.csv", labelled=False, **options)
         if isinstance(more.get("against"), list):
             with open(folder / "target.csv", "w", newline="", encoding="utf-8") as file:
@@ -260,6 +260,22 @@ def test_wrong_labels_come_first_and_the_trial_says_how_far_to_trust(found) -> N
     contents = {content_digest([flipped[i][0]]) for i in wrong}
     assert sum(row in contents for row in said.rows[:5]) >= 4
     assert "5% of the labels mistaken on purpose" in said.says
+
+
+def test_what_a_network_makes_of_the_rows_finds_labels_that_words_cannot(found) -> None:
+    rng = np.random.default_rng(0)
+    plain = [
+        (f"{NOUNS[rng.integers(40)]} and {NOUNS[rng.integers(40)]} {i}", ("bad", "good")[i % 2]) for i in range(400)
+    ]
+    states = rng.normal(size=(400, 8))
+    states[np.arange(400), [0 if label == "bad" else 1 for _, label in plain]] += 4
+    wrong = {*range(0, 400, 20)}
+    flipped = [(text, {"bad": "good", "good": "bad"}[y] if i in wrong else y) for i, (text, y) in enumerate(plain)]
+    blind, seeing = found(flipped)["suspected labels"], found(flipped, states=states)["suspected labels"]
+    assert blind.count == 0 and "With --model" in blind.remedy
+    assert "a probe of the network" in seeing.says and 15 <= seeing.count <= 30
+    contents = {content_digest([flipped[i][0]]) for i in wrong}
+    assert sum(row in contents for row in seeing.rows[:20]) >= 17
 
 
 def test_suspicion_is_ranked_by_the_given_class_and_its_rival() -> None:

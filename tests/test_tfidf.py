@@ -34,6 +34,12 @@ def test_folds_are_even_within_classes_keep_clusters_and_know_no_order() -> None
     assert (again == folds[order]).all()
 
 
+def test_words_weigh_as_their_counts_say() -> None:
+    matrix = tfidf.features(["film film film plot", *(f"other {i} film" for i in range(9)), "plot again"])
+    assert matrix.min() >= 0  # the logarithm of a share would be negative
+    assert np.allclose(np.sqrt(matrix.multiply(matrix).sum(axis=1)), np.sqrt(2))  # words and letters, each of norm 1
+
+
 def test_what_can_be_learnt_is_learnt_from_other_folds_alone() -> None:
     texts, targets = reviews(200)
     matrix, folds, keys = tfidf.features(texts), np.arange(200) // 2 % 5, row_keys(texts)

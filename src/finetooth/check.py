@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from finetooth import duplicates, splits
 from finetooth.checks import CHECKS, Sample
 from finetooth.checks.base import Numbers
@@ -36,13 +39,15 @@ def check(
     against: Table | None = None,
     lengths: Numbers | None = None,
     limit: int | None = None,
+    states: NDArray[np.float64] | None = None,
     progress: Callable[[str], None] | None = None,
     **split: Any,
 ) -> Checked:
     """Run every check on the table, parted as `train` would part it (`split` as for `holdout`: seed, train, ...).
 
     `against` are rows of the place where the model will work, `lengths` the tokens of each row for a model that takes
-    `limit` of them. Rows that cannot be parted are checked all the same. Test labels are read, never altered.
+    `limit` of them, `states` what that model makes of each row, (rows, width); `predict.asked` gives the three. Rows
+    that cannot be parted are checked all the same. Test labels are read, never altered.
     """
     seen = see(table) if table.folder is not None else None
     equal, near = duplicates.of(table, seen)
@@ -55,7 +60,7 @@ def check(
         parted = splits.holdout(table, near=near, **split)
     except DataError as error:
         found.append(Finding("split", "error", str(error), "What concerns the parts was left out.", len(table)))
-    sample = Sample(table, parted, equal, near, lengths, limit, against, seen)
+    sample = Sample(table, parted, equal, near, lengths, limit, states, against, seen)
     return Checked(sample, examine(sample, tuple(found), progress))
 
 
@@ -78,6 +83,6 @@ def examine(
     every = [*sample.table.found, *found, *split]
     for name, check in CHECKS.items():
         if progress is not None:
-            progress(name)
+            progress(f"looking at {name}")
         every += check(sample)
     return tuple(sorted(every, key=lambda finding: GRAVITY[finding.severity]))

@@ -1,15 +1,23 @@
-"""Net, task and rows -> Predictions."""
+"""Net, task and rows -> Predictions, or the hidden states on which a linear probe stands."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from finetooth import machine
+from finetooth.backbones import load_classifier
 from finetooth.batches import by_tokens
-from finetooth.table import Predictions
-from finetooth.tasks import Encoded, Task
+from finetooth.table import Predictions, Table
+from finetooth.tasks import TASKS, Encoded, Task
 
+Inputs = dict[str, Tensor]
+READ = 128  # tokens: what tells a row's label mostly stands there, and more takes more time
 BUDGETS = {"cpu": 2048, "cuda": 65536}  # padded tokens at once: enough to fill the cores, few enough for their caches
 
 
@@ -20,14 +28,84 @@ def predict(
 
     `precision` is fp32 or bf16 (matrix products only; probabilities are fp32 either way).
     """
+
+    def ask(inputs: Inputs) -> Tensor:
+        return task.probabilities(task.logits(net, inputs))
+
+    found = _each(ask, net, task, encoded, pad, precision, device, None)
+    return Predictions(list(encoded.ids), encoded.targets, found.reshape(len(encoded), len(names)), names)
+
+
+def states(
+    net: Any,
+    task: Task,
+    encoded: Encoded,
+    *,
+    pad: int,
+    precision: str,
+    device: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float64]:
+    """What the net's body makes of each row: its last hidden states, averaged over the tokens; (rows, width).
+
+    `progress` is told how many tokens are done, and how many there are.
+    """
+
+    def ask(inputs: Inputs) -> Tensor:
+        hidden, mask = net.base_model(**inputs)[0].float(), inputs["attention_mask"][..., None].float()
+        pooled: Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        return pooled
+
+    return _each(ask, net, task, encoded, pad, precision, device, progress)
+
+
+def asked(
+    table: Table, model: str, *, max_length: int | None = None, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """What `check` takes of a pre-trained model: each row's `lengths` in tokens, the `limit` of them, the `states`.
+
+    For the states at most READ tokens of a row are read. Raises ModelError, and DataError for images.
+    """
+    backbone, task, device = load_classifier(model, ["one", "other"]), TASKS["text-classification"], machine.device()
+    limit = min(max_length or backbone.limit, backbone.limit)
+    encoded = task.encode(table, table.ids, [], backbone.tokenizer, min(limit, READ))
+    found = states(
+        backbone.net.to(device),
+        task,
+        encoded,
+        pad=backbone.tokenizer.pad_token_id,
+        precision="bf16" if machine.fast_bf16() else "fp32",
+        device=device,
+        progress=progress,
+    )
+    return {"lengths": encoded.whole, "limit": limit, "states": found}
+
+
+def _each(
+    ask: Callable[[Inputs], Tensor],
+    net: nn.Module,
+    task: Task,
+    encoded: Encoded,
+    pad: int,
+    precision: str,
+    device: str,
+    progress: Callable[[int, int], None] | None,
+) -> NDArray[np.float64]:
+    """What `ask` says of each row's inputs, (rows, columns), while the net is in evaluation mode and learns nothing."""
     modes = {name: module.training for name, module in net.named_modules()}
     net.eval()
-    probabilities = np.zeros((len(encoded), len(names)))
+    found: NDArray[np.float64] = np.zeros((0, 0))
+    done = 0
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
         for rows in by_tokens(encoded.lengths, BUDGETS[device]):
             inputs, _ = task.collate(encoded, rows, pad)
-            logits = task.logits(net, {name: tensor.to(device) for name, tensor in inputs.items()})
-            probabilities[rows] = task.probabilities(logits).cpu().numpy()
+            answers = ask({name: tensor.to(device) for name, tensor in inputs.items()}).cpu().numpy()
+            if not len(found):
+                found = np.zeros((len(encoded), answers.shape[1]))
+            found[rows] = answers
+            done += int(encoded.lengths[rows].sum())
+            if progress is not None:
+                progress(done, len(encoded.tokens))
     for name, module in net.named_modules():
         module.training = modes[name]
-    return Predictions(list(encoded.ids), encoded.targets, probabilities, names)
+    return found

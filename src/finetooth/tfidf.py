@@ -4,17 +4,15 @@ network is tuned is asked of it: which labels look wrong, whether two sets of te
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.linear_model import SGDClassifier
 
+from finetooth import linear
+from finetooth.linear import Numbers, Probabilities
 from finetooth.seeds import Keys, numbers
-
-Numbers = NDArray[np.int64]
-Probabilities = NDArray[np.float64]
 
 FEATURES = 2**18
 WORD = r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"  # an ideograph is one
@@ -32,11 +30,11 @@ def features(texts: Sequence[str]) -> sparse.csr_matrix:
     Of MANY texts the words alone are taken: they are enough then, and letters take six times the room.
     """
     cut = [text[:LETTERS] for text in texts]
-    kinds = [
-        HashingVectorizer(n_features=FEATURES, ngram_range=(1, 2), alternate_sign=False, token_pattern=WORD),
-        HashingVectorizer(n_features=FEATURES, ngram_range=(2, 4), alternate_sign=False, analyzer="char_wb"),
-    ][: 1 if len(texts) >= MANY else 2]
-    counted = [TfidfTransformer(sublinear_tf=True).fit_transform(kind.transform(cut)) for kind in kinds]
+    # norm=None: sublinear_tf takes the logarithm of counts, and of shares it would be negative.
+    counts = partial(HashingVectorizer, n_features=FEATURES, alternate_sign=False, norm=None)
+    kinds = [counts(ngram_range=(1, 2), token_pattern=WORD), counts(ngram_range=(2, 4), analyzer="char_wb")]
+    used = kinds[: 1 if len(texts) >= MANY else 2]
+    counted = [TfidfTransformer(sublinear_tf=True).fit_transform(kind.transform(cut)) for kind in used]
     return sparse.hstack(counted, format="csr", dtype=np.float32)
 
 
@@ -66,24 +64,13 @@ def folds_of(targets: Numbers, clusters: Numbers, keys: Keys, folds: int) -> Num
 
 
 def out_of_fold(matrix: sparse.csr_matrix, targets: Numbers, folds: Numbers, classes: int, keys: Keys) -> Probabilities:
-    """What models that did not see a row's fold say of it, shape (rows, classes); uniform where none could be fitted.
+    """What models of words that did not see a row's fold say of it, as `linear.out_of_fold`."""
+    return linear.out_of_fold(matrix, targets, folds, classes, keys, linear.gradient_descent(passes(targets, classes)))
 
-    Averaged stochastic gradient descent (Polyak and Juditsky 1992), one class against the rest, over the rows in an
-    order that their `keys` decide.
-    """
-    passes = int(np.clip(FITTED // max(len(targets) * _fits(classes), 1), *PASSES))
-    found = np.full((len(targets), classes), 1.0 / classes)
-    order = np.lexsort((targets, keys))
-    for fold in range(int(folds.max()) + 1):
-        seen, asked = order[folds[order] != fold], np.flatnonzero(folds == fold)
-        known = np.unique(targets[seen])
-        if len(known) < 2 or not len(asked):
-            continue
-        model = SGDClassifier(loss="log_loss", alpha=1e-4, max_iter=passes, tol=None, average=True, random_state=0)
-        model.fit(matrix[seen], targets[seen])
-        found[asked] = 0.0
-        found[np.ix_(asked, known)] = model.predict_proba(matrix[asked])
-    return found
+
+def passes(targets: Numbers, classes: int) -> int:
+    """How often the rows are gone through: less often where there are many."""
+    return int(np.clip(FITTED // max(len(targets) * _fits(classes), 1), *PASSES))
 
 
 def _fits(classes: int) -> int:

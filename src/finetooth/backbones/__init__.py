@@ -1,6 +1,6 @@
 """Backbones: a pre-trained model, loaded, with its layers listed by depth."""
 
 from finetooth.backbones.layers import Layers, layers
-from finetooth.backbones.load import Backbone, load_classifier, load_tuned, tokenizer_of
+from finetooth.backbones.load import Backbone, load_classifier, load_tuned
 
-__all__ = ["Backbone", "Layers", "layers", "load_classifier", "load_tuned", "tokenizer_of"]
+__all__ = ["Backbone", "Layers", "layers", "load_classifier", "load_tuned"]

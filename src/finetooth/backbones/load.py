@@ -104,19 +104,6 @@ def load_classifier(model: str, names: list[str], *, seed: int = 0, dropout: flo
     )
 
 
-def tokenizer_of(model: str) -> tuple[Any, int]:
-    """The model's tokenizer and the most tokens that it takes; the weights are left where they are."""
-    from transformers import AutoConfig, AutoTokenizer
-
-    source = _located(model)
-    with _quiet():
-        try:
-            config, tokenizer = AutoConfig.from_pretrained(source), AutoTokenizer.from_pretrained(source)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ModelError(f"{model}: its tokenizer cannot be loaded: {_first_line(error)}") from error
-    return tokenizer, _limit(config, tokenizer)
-
-
 def load_tuned(folder: Path) -> tuple[Any, Any]:
     """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer

@@ -28,9 +28,9 @@ class Sample:
     """What a check may look at: the rows, how they are parted, which are alike, and what the caller has besides.
 
     `equal` and `near` are cluster numbers per row, of inputs that are the same but for case and punctuation, and of
-    these and the lightly edited. `lengths` are tokens per row for a model that takes `limit` of them; `against` are
-    rows of the place where the model will work; `seen` are the images of a table of images. Where training follows,
-    the test rows are `sealed`: no check learns their labels.
+    these and the lightly edited. `lengths` are tokens per row for a model that takes `limit` of them, `states` what
+    that model makes of each row, (rows, width); `against` are rows of the place where the model will work; `seen` are
+    the images of a table of images. Where training follows, the test rows are `sealed`: no check learns their labels.
     """
 
     table: Table
@@ -39,6 +39,7 @@ class Sample:
     near: Numbers
     lengths: Numbers | None = None
     limit: int | None = None
+    states: NDArray[np.float64] | None = None
     against: Table | None = None
     seen: Seen | None = None
     sealed: bool = False

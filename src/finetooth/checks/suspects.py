@@ -1,4 +1,4 @@
-"""Labels that look wrong: what a cheap model, which did not see the row, says against them.
+"""Labels that look wrong: what cheap models, which did not see the row, say against them.
 
 Confident learning (Northcutt, Jiang and Chuang 2021, section 3): a row counts as probably mislabelled when another
 class is as likely for it as that class is on average for its own rows. The ranking is our own. Nothing is changed or
@@ -8,23 +8,23 @@ dropped on its account.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from finetooth import tfidf
+from finetooth import linear, tfidf
 from finetooth.checks.base import MOST, NAMED, Numbers, Sample, clipped, folded, rows_of
 from finetooth.findings import Finding
+from finetooth.linear import Probabilities
 from finetooth.seeds import Keys, numbers
-
-Probabilities = NDArray[np.float64]
 
 FEWEST = 100  # labelled rows below which a model out of fold knows nothing
 PLANTED = 0.05  # of the labels, mistaken on purpose to see how many of them are found
 TELLING = 2.0  # times what guessing finds: less, and the flags are no reason to look
 SHOWN = 500
-RIVAL, COMMON = 0.5, 0.15
+RIVAL, COMMON = 0.6, 0.2
 
 
 def suspects(sample: Sample) -> Iterator[Finding]:
@@ -52,22 +52,30 @@ def suspects(sample: Sample) -> Iterator[Finding]:
         return
     whole = len(labelled)
     labelled = tfidf.some(sample.keys, labelled, MOST)
-    targets, folds, matrix = number[sample.targets[labelled]], sample.folds[labelled], sample.features(labelled)
-    p = tfidf.out_of_fold(matrix, targets, folds, classes, sample.keys[labelled])
+    targets = number[sample.targets[labelled]]
+    witness = Witness(
+        sample.features(labelled),
+        None if sample.states is None else sample.states[labelled],
+        sample.folds[labelled],
+        classes,
+        sample.keys[labelled],
+    )
+    p = witness.asked(targets)
     order, count = ranked(p, targets, sample.keys[labelled]), doubtful(p, targets)
     order = order[p.argmax(axis=1)[order] != targets[order]]
     if not count:
         return
-    precision = trial(matrix, targets, folds, classes, sample.keys[labelled])
+    precision = trial(witness, targets)
     accuracy = float((p.argmax(axis=1) == targets).mean())
     if precision < TELLING * PLANTED:
         yield sample.finding(
             "suspected labels",
             "info",
-            f"Whether labels are wrong cannot be told here: a word-count model that did not see the row is right on "
+            f"Whether labels are wrong cannot be told here: {witness.name} that did not see the row is right on "
             f"{accuracy:.0%} of them, and with {PLANTED:.0%} of the labels mistaken on purpose {precision:.0%} of as "
             f"many flags were right.",
-            "Let two people label some rows and compare.",
+            "Let two people label some rows and compare."
+            + ("" if witness.states is not None else " With --model a pre-trained model is asked too."),
             count=0,
         )
         return
@@ -82,7 +90,7 @@ def suspects(sample: Sample) -> Iterator[Finding]:
     yield sample.finding(
         "suspected labels",
         "info",
-        f"{rows_of(count, 'label')} may be wrong: a word-count model that did not see the row, right on {accuracy:.0%} "
+        f"{rows_of(count, 'label')} may be wrong: {witness.name} that did not see the row, right on {accuracy:.0%} "
         f"of all rows, leans to another class. With {PLANTED:.0%} of the labels mistaken on purpose, {precision:.0%} "
         f"of as many flags were right, where guessing finds {PLANTED:.0%}."
         + (f" Looked at were {MOST:,} of {whole:,} rows, drawn at random." if whole > MOST else ""),
@@ -94,11 +102,39 @@ def suspects(sample: Sample) -> Iterator[Finding]:
     )
 
 
+@dataclass(frozen=True)
+class Witness:
+    """Models that are asked of each row without having seen it: of its words and, where there are any, its states."""
+
+    words: sparse.csr_matrix
+    states: NDArray[np.float64] | None
+    folds: Numbers
+    classes: int
+    keys: Keys
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return "a word-count model" if self.states is None else "a word-count model with a probe of the network"
+
+    def asked(self, targets: Numbers) -> Probabilities:
+        """What is said of each row where these are the labels, shape (rows, classes): the mean of what each says.
+
+        The two err on different rows, so their mean is better than either.
+        """
+        p = tfidf.out_of_fold(self.words, targets, self.folds, self.classes, self.keys)
+        if self.states is None:
+            return p
+        strength = linear.strongest(self.states, targets, self.folds == self.folds.min(), self.classes)
+        fit = linear.probe(strength)
+        return (p + linear.out_of_fold(self.states, targets, self.folds, self.classes, self.keys, fit)) / 2
+
+
 def ranked(p: Probabilities, targets: Numbers, keys: Keys) -> Numbers:
     """The rows by suspicion, the most suspicious first; shapes (rows, classes), (rows,) and (rows,).
 
     A row is suspected by log p(its class) - RIVAL * log p(the best other) - COMMON * log(its class's share of the
-    rows): a class that is often given is given wrongly more often than a rare one. The two weights were chosen on five
+    rows): a class that is often given is given wrongly more often than a rare one. The two weights were chosen on six
     sets (docs/log.md). `keys` decide between equals.
     """
     rows = np.arange(len(targets))
@@ -117,11 +153,10 @@ def doubtful(p: Probabilities, targets: Numbers) -> int:
     return int((sure.any(axis=1) & (choice != targets) & (p.argmax(axis=1) != targets)).sum())
 
 
-def trial(matrix: sparse.csr_matrix, given: Numbers, folds: Numbers, classes: int, keys: Keys) -> float:
+def trial(witness: Witness, given: Numbers) -> float:
     """The share of right flags when PLANTED of the labels are mistaken on purpose and as many rows are flagged."""
-    targets = given.copy()
+    targets, keys, classes = given.copy(), witness.keys, witness.classes
     chosen = np.lexsort((targets, numbers(0, "planted", 0, keys)))[: max(1, round(PLANTED * len(targets)))]
     shift = 1 + (numbers(0, "planted as", 0, keys[chosen]) % np.uint64(classes - 1)).astype(np.int64)
     targets[chosen] = (targets[chosen] + shift) % classes
-    p = tfidf.out_of_fold(matrix, targets, folds, classes, keys)
-    return float(np.isin(ranked(p, targets, keys)[: len(chosen)], chosen).mean())
+    return float(np.isin(ranked(witness.asked(targets), targets, keys)[: len(chosen)], chosen).mean())

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from finetooth.cli import shared
-
-if TYPE_CHECKING:
-    from finetooth.table import Table
 
 
 def check(
@@ -24,7 +21,8 @@ def check(
     ] = None,
     html: Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write a page to review the rows.")] = None,
     model: Annotated[
-        str | None, typer.Option("--model", metavar="M", help="Count tokens for this model, to tell what it would cut.")
+        str | None,
+        typer.Option("--model", metavar="M", help="Ask this model too: what it would cut, which labels look wrong."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a finding is an error.")] = False,
     plan: shared.PlanFile = None,
@@ -55,7 +53,12 @@ def check(
         table = read(data, **columns, labelled=False)
         talk.say(f"{len(table):,} rows read from {data}")
         target = None if against is None else read(against, input=",".join(table.columns.input), labelled=False)
-        more: dict[str, Any] = {} if model is None else _lengths(model, table, chosen.max_length)
+        more: dict[str, Any] = {}
+        if model is not None:
+            from finetooth.predict import asked
+
+            most = None if chosen.max_length == "auto" else int(chosen.max_length)
+            more = asked(table, model, max_length=most, progress=talk.counted("reading with the model"))
         checked = look(table, against=target, progress=talk.stage, **more, **chosen.split.model_dump())
         content = numbers(checked)
         if not json:
@@ -76,19 +79,3 @@ def check(
         talk.result(content)
     if strict and checked.errors:
         raise typer.Exit(1)
-
-
-def _lengths(model: str, table: Table, max_length: int | str) -> dict[str, Any]:
-    """Tokens per row for a model, and how many it takes."""
-    import numpy as np
-
-    from finetooth.backbones import tokenizer_of
-    from finetooth.errors import DataError
-
-    if table.folder is not None:
-        raise DataError(f"{table.source}: --model counts the tokens of texts, and these are images.")
-    tokenizer, limit = tokenizer_of(model)
-    texts = ["\n".join(row) for row in table.inputs]
-    counts = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]]
-    most = limit if max_length == "auto" else min(int(max_length), limit)
-    return {"lengths": np.array(counts, dtype=np.int64), "limit": most}

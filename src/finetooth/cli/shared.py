@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,14 +71,24 @@ class Talk:
             self.console.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
 
     def stage(self, name: str) -> None:
-        """What is being looked at: on a terminal at once, else where half a minute has passed without a word."""
+        """What is being done: on a terminal at once, else where half a minute has passed without a word."""
         if self.console.is_terminal:
             self._status = self._status or self.console.status("")
-            self._status.update(f"looking at {name}")
+            self._status.update(name)
             self._status.start()
         elif time.monotonic() - self._told > 30:
-            self.say(f"looking at {name}")
+            self.say(name)
             self._told = time.monotonic()
+
+    def counted(self, name: str) -> Callable[[int, int], None]:
+        """Tells of work that is counted, with the time left, as `stage` does."""
+        began = time.monotonic()
+
+        def told(done: int, whole: int) -> None:
+            left = (time.monotonic() - began) * (whole - done) / max(done, 1)
+            self.stage(f"{name}, {done / max(whole, 1):.0%}, about {left:.0f} s left")
+
+        return told
 
     def step(self, step: Step) -> None:
         """A bar with the time left on a terminal; otherwise a line every half minute and at each evaluation."""

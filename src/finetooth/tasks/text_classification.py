@@ -68,7 +68,7 @@ class TextClassification:
         _refuse_images(table)
         number = {name: i for i, name in enumerate(names)}
         rows = [table.position[i] for i in ids]
-        texts = [table.inputs[r][0] for r in rows]
+        texts = ["\n".join(table.inputs[r]) for r in rows]
         # verbose=False: the tokenizer would warn of long rows that are cut in the next line anyway.
         tokens: list[list[int]] = tokenizer(texts, verbose=False)["input_ids"] if texts else []
         lengths = [len(t) for t in tokens]

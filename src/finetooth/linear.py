@@ -1,0 +1,95 @@
+"""Linear models of rows, cheap to fit, and what they say of rows that they did not see.
+
+Two kinds: averaged stochastic gradient descent on sparse word counts, and logistic regression on what a frozen network
+makes of the rows, a linear probe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from finetooth.seeds import Keys
+
+Numbers = NDArray[np.int64]
+Probabilities = NDArray[np.float64]
+STRENGTHS = (1e-3, 1e-2, 1e-1)  # of the probe: inverse penalties that are tried
+
+
+class Model(Protocol):
+    """What a fit gives."""
+
+    @property
+    def classes_(self) -> Numbers:
+        """The class numbers that it has seen."""
+
+    def predict_proba(self, matrix: Any) -> Probabilities:
+        """Shape (rows, classes_)."""
+
+
+Fit = Callable[[Any, Numbers], Model]
+
+
+def gradient_descent(passes: int) -> Fit:
+    """For sparse counts: one class against the rest, over the rows in the order given.
+
+    Averaged stochastic gradient descent, Polyak and Juditsky 1992.
+    """
+
+    def fit(matrix: Any, targets: Numbers) -> Model:
+        model = SGDClassifier(loss="log_loss", alpha=1e-4, max_iter=passes, tol=None, average=True, random_state=0)
+        return cast("Model", model.fit(matrix, targets))
+
+    return fit
+
+
+def probe(strength: float) -> Fit:
+    """For hidden states: logistic regression on standardised columns. Alain and Bengio 2017, section 3."""
+
+    def fit(states: Any, targets: Numbers) -> Model:
+        # What is left after so many steps changes no answer, and some columns of some networks never settle.
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=100, tol=1e-3))
+        return cast("Model", model.fit(states, targets))
+
+    return fit
+
+
+def strongest(states: Any, targets: Numbers, held_out: NDArray[np.bool_], classes: int) -> float:
+    """The strength of the probe that gives the held-out rows the least loss."""
+    losses = [
+        log_loss(
+            targets[held_out],
+            said(probe(strength)(states[~held_out], targets[~held_out]), states[held_out], classes) + 1e-9,
+            labels=np.arange(classes),
+        )
+        for strength in STRENGTHS
+    ]
+    return STRENGTHS[int(np.argmin(losses))]
+
+
+def said(model: Model, matrix: Any, classes: int) -> Probabilities:
+    """Shape (rows, classes): 0 for a class that the model has not seen."""
+    found = np.zeros((matrix.shape[0], classes))
+    found[:, model.classes_] = model.predict_proba(matrix)
+    return found
+
+
+def out_of_fold(matrix: Any, targets: Numbers, folds: Numbers, classes: int, keys: Keys, fit: Fit) -> Probabilities:
+    """What models that did not see a row's fold say of it, shape (rows, classes); uniform where none could be fitted.
+
+    The rows are fitted in an order that their `keys` decide, whatever the order in which they stand.
+    """
+    found = np.full((len(targets), classes), 1.0 / classes)
+    order = np.lexsort((targets, keys))
+    for fold in range(int(folds.max()) + 1):
+        seen, asked = order[folds[order] != fold], np.flatnonzero(folds == fold)
+        if len(np.unique(targets[seen])) >= 2 and len(asked):
+            found[asked] = said(fit(matrix[seen], targets[seen]), matrix[asked], classes)
+    return found
