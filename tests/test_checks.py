@@ -265,7 +265,8 @@ def test_wrong_labels_come_first_and_the_trial_says_how_far_to_trust(found) -> N
 def test_what_a_network_makes_of_the_rows_finds_labels_that_words_cannot(found) -> None:
     rng = np.random.default_rng(0)
     plain = [
-        (f"{NOUNS[rng.integers(40)]} and {NOUNS[rng.integers(40)]} {i}", ("bad", "good")[i % 2]) for i in range(400)
+        (f"{NOUNS[rng.integers(40)]} and {NOUNS[rng.integers(40)]} {rng.integers(9_000)}", ("bad", "good")[i % 2])
+        for i in range(400)
     ]
     states = rng.normal(size=(400, 8))
     states[np.arange(400), [0 if label == "bad" else 1 for _, label in plain]] += 4
@@ -273,9 +274,9 @@ def test_what_a_network_makes_of_the_rows_finds_labels_that_words_cannot(found) 
     flipped = [(text, {"bad": "good", "good": "bad"}[y] if i in wrong else y) for i, (text, y) in enumerate(plain)]
     blind, seeing = found(flipped)["suspected labels"], found(flipped, states=states)["suspected labels"]
     assert blind.count == 0 and "With --model" in blind.remedy
-    assert "a probe of the network" in seeing.says and 15 <= seeing.count <= 30
     contents = {content_digest([flipped[i][0]]) for i in wrong}
-    assert sum(row in contents for row in seeing.rows[:20]) >= 17
+    assert "a probe of the network" in seeing.says and seeing.count >= 8
+    assert sum(row in contents for row in seeing.rows) >= 0.8 * seeing.count
 
 
 def test_suspicion_is_ranked_by_the_given_class_and_its_rival() -> None:

@@ -24,7 +24,7 @@ FEWEST = 100  # labelled rows below which a model out of fold knows nothing
 PLANTED = 0.05  # of the labels, mistaken on purpose to see how many of them are found
 TELLING = 2.0  # times what guessing finds: less, and the flags are no reason to look
 SHOWN = 500
-RIVAL, COMMON = 0.6, 0.2
+RIVAL, COMMON = 0.6, 0.15
 
 
 def suspects(sample: Sample) -> Iterator[Finding]:
