@@ -276,7 +276,7 @@ def test_what_a_network_makes_of_the_rows_finds_labels_that_words_cannot(found) 
     assert blind.count == 0 and "With --model" in blind.remedy
     contents = {content_digest([flipped[i][0]]) for i in wrong}
     assert "a probe of the network" in seeing.says and seeing.count >= 8
-    assert sum(row in contents for row in seeing.rows) >= 0.8 * seeing.count
+    assert sum(row in contents for row in seeing.rows) >= 0.7 * seeing.count  # guessing finds 0.05
 
 
 def test_suspicion_is_ranked_by_the_given_class_and_its_rival() -> None:
