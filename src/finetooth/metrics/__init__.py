@@ -1,4 +1,4 @@
-"""Metrics: Predictions -> a number, each knowing in which direction it is better.
+"""Metrics: Predictions -> a number, each knowing in which direction it is better, and how sure the number is.
 
 `CLASSIFICATION` names those of a classification task; one of one's own is a Metric as well.
 """
@@ -7,6 +7,21 @@ from __future__ import annotations
 
 from finetooth.metrics.base import Metric
 from finetooth.metrics.classification import CLASSIFICATION, sensitivity_at
-from finetooth.metrics.intervals import bootstrap
+from finetooth.metrics.intervals import Interval, bca, interval, statistic, units_of, wilson
+from finetooth.metrics.significance import Comparison, holm, mcnemar, paired
 
-__all__ = ["CLASSIFICATION", "Metric", "bootstrap", "sensitivity_at"]
+__all__ = [
+    "CLASSIFICATION",
+    "Comparison",
+    "Interval",
+    "Metric",
+    "bca",
+    "holm",
+    "interval",
+    "mcnemar",
+    "paired",
+    "sensitivity_at",
+    "statistic",
+    "units_of",
+    "wilson",
+]

@@ -6,13 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from finetooth.table import Predictions
+
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`of` takes Predictions with known labels and gives a number, NaN where it is not defined (one class only)."""
+    """`of` takes Predictions with known labels and gives a number, NaN where it is not defined (one class only).
+
+    What intervals are made with, where there is more to say: `weighted` is the same under row weights of shape (draws,
+    rows), a value for each draw; `share` says of which rows the metric is the share; `by_class` that every class counts
+    alike, so that a rare one needs rows of its own.
+    """
 
     name: str
     better: Literal["higher", "lower"]
     of: Callable[[Predictions], float]
+    weighted: Callable[[Predictions, Values], Values] | None = None
+    share: Callable[[Predictions], NDArray[np.bool_]] | None = None
+    by_class: bool = False

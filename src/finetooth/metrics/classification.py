@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import nan
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn import metrics as sk
 
+from finetooth.metrics import weighted
 from finetooth.metrics.base import Metric
 from finetooth.table import Predictions
 
@@ -60,18 +62,29 @@ def sensitivity_at(specificity: float, p: Predictions) -> tuple[float, float]:
     return float(true_positives[chosen]), float(min(thresholds[chosen], np.nextafter(1.0, 2.0)))
 
 
+def right(p: Predictions) -> NDArray[np.bool_]:
+    """Which rows are decided as they are labelled; accuracy is their share."""
+    return cast("NDArray[np.bool_]", p.decided == p.labels)
+
+
+def _averaged(score: Literal["precision", "recall", "f1"], average: Literal["macro", "weighted"]) -> Metric:
+    found = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score}[score]
+    return Metric(
+        f"{average}_{score}",
+        "higher",
+        partial(averaged, found, average),
+        weighted=partial(weighted.averaged, score, average),
+        by_class=average == "macro",
+    )
+
+
 CLASSIFICATION: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "higher", accuracy),
-        Metric("macro_f1", "higher", partial(averaged, sk.f1_score, "macro")),
-        Metric("weighted_f1", "higher", partial(averaged, sk.f1_score, "weighted")),
-        Metric("macro_precision", "higher", partial(averaged, sk.precision_score, "macro")),
-        Metric("macro_recall", "higher", partial(averaged, sk.recall_score, "macro")),
-        Metric("weighted_precision", "higher", partial(averaged, sk.precision_score, "weighted")),
-        Metric("weighted_recall", "higher", partial(averaged, sk.recall_score, "weighted")),
-        Metric("auroc", "higher", auroc),
-        Metric("average_precision", "higher", average_precision),
-        Metric("loss", "lower", loss),
+        Metric("accuracy", "higher", accuracy, weighted=weighted.accuracy, share=right),
+        *(_averaged(score, average) for average in ("macro", "weighted") for score in ("f1", "precision", "recall")),
+        Metric("auroc", "higher", auroc, weighted=weighted.auroc, by_class=True),
+        Metric("average_precision", "higher", average_precision, weighted=weighted.average_precision, by_class=True),
+        Metric("loss", "lower", loss, weighted=weighted.loss),
     )
 }

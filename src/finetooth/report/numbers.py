@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -18,7 +19,7 @@ from sklearn.metrics import (
 )
 
 from finetooth import ledger, stops
-from finetooth.metrics import CLASSIFICATION, Metric, bootstrap, sensitivity_at
+from finetooth.metrics import CLASSIFICATION, Metric, interval, sensitivity_at
 from finetooth.report.diagnosis import diagnose
 from finetooth.run import Run
 from finetooth.table import Predictions, Table
@@ -201,13 +202,15 @@ def _always(label: str, judged: Predictions) -> dict[str, Any]:
     return {"label": label, **{name: CLASSIFICATION[name].of(constant) for name in ("accuracy", "macro_f1")}}
 
 
-def with_intervals(p: Predictions, metrics: Mapping[str, Metric]) -> dict[str, dict[str, float | None]]:
-    """Each metric with its bootstrap interval."""
-    scores = {}
-    for name, metric in metrics.items():
-        low, high = bootstrap(metric, p)
-        scores[name] = {"value": _finite(metric.of(p)), "low": _finite(low), "high": _finite(high)}
-    return scores
+def with_intervals(
+    p: Predictions, metrics: Mapping[str, Metric], groups: Sequence[str | None] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Each metric with its interval, whole groups drawn where there are any, and how it was made."""
+    return {name: _finite_fields(asdict(interval(metric, p, groups))) for name, metric in metrics.items()}
+
+
+def _finite_fields(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in found.items()}
 
 
 def without_leaks(p: Predictions, findings: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]) -> Any:
@@ -216,7 +219,7 @@ def without_leaks(p: Predictions, findings: Sequence[Mapping[str, Any]], metrics
     kept = [i for i, row_id in enumerate(p.ids) if row_id not in leaked]
     if not kept or len(kept) == len(p.ids):
         return None
-    clean = Predictions([p.ids[i] for i in kept], p.labels[kept], p.probabilities[kept], p.names)
+    clean = p.take(np.array(kept))
     return {"rows": len(kept), "left_out": len(p.ids) - len(kept), "scores": with_intervals(clean, metrics)}
 
 

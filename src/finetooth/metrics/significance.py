@@ -1,0 +1,73 @@
+"""Two models on the same rows: is one better, how sure is that, and what is the least that could have been seen?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest, norm
+
+from finetooth.metrics.base import Metric
+from finetooth.metrics.intervals import LEVEL, Bootstrap, statistic
+from finetooth.table import Predictions
+
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`difference` is above 0.0 where the first is better, whatever the metric's direction.
+
+    `smallest` is the least true difference that these rows would show in POWER of such tests.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    smallest: float
+
+    @property
+    def better(self) -> bool:
+        """Whether the first is shown to be better."""
+        return self.low > 0.0
+
+
+def paired(
+    metric: Metric,
+    one: Predictions,
+    other: Predictions,
+    units: NDArray[np.int64],
+    *,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Comparison:
+    """The difference under a paired bootstrap: both models are asked about the same rows in every draw."""
+    assert one.ids == other.ids, "paired predictions are about the same rows in the same order"
+    sign = 1.0 if metric.better == "higher" else -1.0
+    first, second = statistic(metric, one), statistic(metric, other)
+    drawn = Bootstrap.of(lambda weights: sign * (first(weights) - second(weights)), units, seed=seed)
+    low, high = drawn.bounds(level)
+    wanted = float(norm.ppf((1 + level) / 2) + norm.ppf(POWER))
+    return Comparison(drawn.value, low, high, drawn.p_value(), wanted * drawn.error)
+
+
+def mcnemar(one: Predictions, other: Predictions) -> float:
+    """The exact two-sided p-value that the two are wrong equally often, from the rows on which only one is right.
+
+    McNemar 1947 (Note on the Sampling Error of the Difference Between Correlated Proportions).
+    """
+    here, there = one.decided == one.labels, other.decided == other.labels
+    only_one, only_other = int((here & ~there).sum()), int((there & ~here).sum())
+    if not only_one + only_other:
+        return 1.0
+    return float(binomtest(only_one, only_one + only_other).pvalue)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Each p-value adjusted for there being several (Holm 1979, A Simple Sequentially Rejective Test Procedure)."""
+    order = sorted(p_values, key=lambda name: p_values[name])
+    scaled = [min(1.0, (len(order) - rank) * p_values[name]) for rank, name in enumerate(order)]
+    return dict(zip(order, np.maximum.accumulate(scaled).tolist(), strict=True)) if order else {}
