@@ -7,10 +7,12 @@ makes of the rows, a linear probe.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -59,6 +61,29 @@ def probe(strength: float) -> Fit:
         return cast("Model", model.fit(states, targets))
 
     return fit
+
+
+@dataclass(frozen=True)
+class Affine:
+    """A probe as plain numbers, to keep and to ask again: softmax(states @ weights + bias), (width, classes)."""
+
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    @staticmethod
+    def of(model: Any, classes: int) -> Affine:
+        """The numbers of what `probe` fitted; a class that it has not seen gets no probability."""
+        scaler, regression = model[0], model[-1]
+        inner, offset = regression.coef_ / scaler.scale_, regression.intercept_
+        if len(regression.classes_) == 2:  # one row of numbers tells two classes apart
+            inner, offset = np.concatenate([np.zeros_like(inner), inner]), np.concatenate([[0.0], offset])
+        weights, bias = np.zeros((inner.shape[1], classes)), np.full(classes, -1e4)
+        weights[:, regression.classes_], bias[regression.classes_] = inner.T, offset - inner @ scaler.mean_
+        return Affine(weights, bias)
+
+    def predict_proba(self, states: Any) -> Probabilities:
+        """Shape (rows, classes)."""
+        return cast("Probabilities", softmax(states @ self.weights + self.bias, axis=1))
 
 
 def strongest(states: Any, targets: Numbers, held_out: NDArray[np.bool_], classes: int) -> float:

@@ -281,22 +281,23 @@ class Split:
 class Predictions:
     """What a model said of some rows: probabilities of shape (rows, classes), columns in the order of `names`.
 
-    `labels` are the true class numbers, -1 where unknown; `weights`, one per class, weigh decisions and nothing else.
+    `labels` are the true class numbers, -1 where unknown. `rule`, (classes, classes), moves decisions and nothing else:
+    with it the class is decided whose column of `probabilities @ rule` is the largest.
     """
 
     ids: list[str]
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     names: list[str]
-    weights: NDArray[np.float64] | None = None
+    rule: NDArray[np.float64] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> Predictions:
         """Some of the rows, in this order; one may come several times."""
         ids, names = [self.ids[row] for row in rows.tolist()], self.names
-        return Predictions(ids, self.labels[rows], self.probabilities[rows], names, self.weights)
+        return Predictions(ids, self.labels[rows], self.probabilities[rows], names, self.rule)
 
     @cached_property
     def decided(self) -> NDArray[np.int64]:
-        """The class number with the largest probability, per row, once each is multiplied by its class's weight."""
-        weighed = self.probabilities if self.weights is None else self.probabilities * self.weights
-        return cast("NDArray[np.int64]", weighed.argmax(axis=1))
+        """The class number that is decided, per row: the likeliest, or what the rule says."""
+        worth = self.probabilities if self.rule is None else self.probabilities @ self.rule
+        return cast("NDArray[np.int64]", worth.argmax(axis=1))

@@ -4,6 +4,7 @@ network is tuned is asked of it: which labels look wrong, whether two sets of te
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -24,18 +25,41 @@ MOST_FITTED = 3_000_000  # rows times classes that are fitted at all; beyond it 
 MOST_CLASSES = 200  # a class takes 4 MB
 
 
-def features(texts: Sequence[str]) -> sparse.csr_matrix:
-    """Shape (texts, features): words and pairs of words, and runs of 2 to 4 letters within words, weighed.
+@dataclass(frozen=True)
+class Counter:
+    """Words and pairs of words, and runs of 2 to 4 letters within words, weighed by how rare they are in some texts."""
 
-    Of MANY texts the words alone are taken: they are enough then, and letters take six times the room.
-    """
-    cut = [text[:LETTERS] for text in texts]
-    # norm=None: sublinear_tf takes the logarithm of counts, and of shares it would be negative.
-    counts = partial(HashingVectorizer, n_features=FEATURES, alternate_sign=False, norm=None)
-    kinds = [counts(ngram_range=(1, 2), token_pattern=WORD), counts(ngram_range=(2, 4), analyzer="char_wb")]
-    used = kinds[: 1 if len(texts) >= MANY else 2]
-    counted = [TfidfTransformer(sublinear_tf=True).fit_transform(kind.transform(cut)) for kind in used]
-    return sparse.hstack(counted, format="csr", dtype=np.float32)
+    kinds: tuple[tuple[HashingVectorizer, TfidfTransformer], ...]
+
+    @staticmethod
+    def of(texts: Sequence[str]) -> tuple[Counter, sparse.csr_matrix]:
+        """Learn from these texts what is rare; with what it makes of these very texts.
+
+        Of MANY texts the words alone are taken: they are enough then, and letters take six times the room.
+        """
+        # norm=None: sublinear_tf takes the logarithm of counts, and of shares it would be negative.
+        counts = partial(HashingVectorizer, n_features=FEATURES, alternate_sign=False, norm=None)
+        kinds = [counts(ngram_range=(1, 2), token_pattern=WORD), counts(ngram_range=(2, 4), analyzer="char_wb")]
+        used = [(kind, TfidfTransformer(sublinear_tf=True)) for kind in kinds[: 1 if len(texts) >= MANY else 2]]
+        weighed = [weights.fit_transform(kind.transform(_cut(texts))) for kind, weights in used]
+        return Counter(tuple(used)), _beside(weighed)
+
+    def weigh(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        """Shape (texts, features)."""
+        return _beside([weights.transform(kind.transform(_cut(texts))) for kind, weights in self.kinds])
+
+
+def features(texts: Sequence[str]) -> sparse.csr_matrix:
+    """Shape (texts, features): what a Counter of these very texts makes of them."""
+    return Counter.of(texts)[1]
+
+
+def _beside(weighed: list[sparse.csr_matrix]) -> sparse.csr_matrix:
+    return sparse.hstack(weighed, format="csr", dtype=np.float32)
+
+
+def _cut(texts: Sequence[str]) -> list[str]:
+    return [text[:LETTERS] for text in texts]
 
 
 def some(keys: Keys, rows: Numbers, most: int) -> Numbers:

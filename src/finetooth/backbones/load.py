@@ -33,7 +33,10 @@ TOKENIZER_FILES = (
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network with its tokenizer, its layers by depth, and the most tokens that it takes."""
+    """A network with its tokenizer, its layers by depth, and the most tokens that it takes.
+
+    `answers` says that its head is not new: it was made for these very classes.
+    """
 
     net: Any
     tokenizer: Any
@@ -42,6 +45,7 @@ class Backbone:
     source: str
     weights_digest: str
     tokenizer_digest: str
+    answers: bool = False
 
     def save(self, folder: Path) -> None:
         """A model directory that transformers loads alone."""
@@ -50,10 +54,13 @@ class Backbone:
             self.tokenizer.save_pretrained(folder)
 
 
-def load_classifier(model: str, names: list[str], *, seed: int = 0, dropout: float | None = None) -> Backbone:
+def load_classifier(
+    model: str, names: list[str], *, seed: int = 0, dropout: float | None = None, scratch: bool = False
+) -> Backbone:
     """The model with a new head for the classes `names`, all weights in fp32.
 
-    `dropout`, where given, replaces every dropout share of the model's configuration. Raises ModelError when the model
+    `dropout`, where given, replaces every dropout share of the model's configuration. From `scratch` it is the same
+    network with none of its weights. Raises ModelError when the model
     or its tokenizer is missing, or the weights do not fit the architecture.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -79,10 +86,13 @@ def load_classifier(model: str, names: list[str], *, seed: int = 0, dropout: flo
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
+            if scratch:
+                net = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             raise ModelError(f"{model}: cannot be loaded for text classification: {_first_line(error)}") from error
         _refuse_strangers(model, net, facts)
+        answers = before == config.id2label and not facts["missing_keys"] and not scratch
         if before != config.id2label:
             _renew_head(net)
     if tokenizer.pad_token_id is None:
@@ -101,6 +111,7 @@ def load_classifier(model: str, names: list[str], *, seed: int = 0, dropout: flo
         model,
         weights_digest=_weights_digest(net),
         tokenizer_digest=sha256(_tokenizer_content(tokenizer).encode("utf-8", "surrogatepass")).hexdigest(),
+        answers=answers,
     )
 
 

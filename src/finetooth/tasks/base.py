@@ -54,6 +54,27 @@ class Encoded:
         return row_keys(self.ids)
 
 
+def tokenized(
+    texts: Sequence[str], tokenizer: Any, max_length: int, *, ids: Sequence[str], targets: NDArray[np.int64]
+) -> Encoded:
+    """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
+    # verbose=False: the tokenizer would warn of long rows that are cut in the next line anyway.
+    tokens: list[list[int]] = tokenizer(list(texts), verbose=False)["input_ids"] if texts else []
+    lengths = [len(t) for t in tokens]
+    long = [i for i, length in enumerate(lengths) if length > max_length]
+    if long:
+        shortened = tokenizer([texts[i] for i in long], truncation=True, max_length=max_length)["input_ids"]
+        for i, cut in zip(long, shortened, strict=True):
+            tokens[i] = cut
+    return Encoded(
+        ids=list(ids),
+        tokens=np.array([t for row in tokens for t in row], dtype=np.int32),
+        offsets=np.cumsum([0, *(len(t) for t in tokens)], dtype=np.int64),
+        targets=targets,
+        whole=np.array(lengths, dtype=np.int64),
+    )
+
+
 class Task(Protocol):
     """Stateless. `names` are the label names in the order of the class numbers."""
 
@@ -64,8 +85,10 @@ class Task(Protocol):
     def names(self, table: Table) -> list[str]:
         """The label names of the table. Raises DataError when the task cannot be learnt from these labels."""
 
-    def load(self, model: str, names: list[str], *, seed: int, dropout: float | None) -> Backbone:
-        """The pre-trained model, with a new head."""
+    def load(
+        self, model: str, names: list[str], *, seed: int, dropout: float | None = None, scratch: bool = False
+    ) -> Backbone:
+        """The pre-trained model, with a new head; from `scratch` the same network, all of it new."""
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """These rows as tokens."""

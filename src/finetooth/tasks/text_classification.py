@@ -14,7 +14,7 @@ from finetooth.backbones import Backbone, load_classifier
 from finetooth.errors import DataError
 from finetooth.metrics import CLASSIFICATION, Metric
 from finetooth.table import Table
-from finetooth.tasks.base import Encoded, padded
+from finetooth.tasks.base import Encoded, padded, tokenized
 
 MOST_CLASSES = 1000  # more different labels than this, one for every few rows, are numbers or ids, not classes
 
@@ -59,9 +59,11 @@ class TextClassification:
             )
         return names
 
-    def load(self, model: str, names: list[str], *, seed: int, dropout: float | None) -> Backbone:
+    def load(
+        self, model: str, names: list[str], *, seed: int, dropout: float | None = None, scratch: bool = False
+    ) -> Backbone:
         """An encoder with a new classification head."""
-        return load_classifier(model, names, seed=seed, dropout=dropout)
+        return load_classifier(model, names, seed=seed, dropout=dropout, scratch=scratch)
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
@@ -69,21 +71,8 @@ class TextClassification:
         number = {name: i for i, name in enumerate(names)}
         rows = [table.position[i] for i in ids]
         texts = ["\n".join(table.inputs[r]) for r in rows]
-        # verbose=False: the tokenizer would warn of long rows that are cut in the next line anyway.
-        tokens: list[list[int]] = tokenizer(texts, verbose=False)["input_ids"] if texts else []
-        lengths = [len(t) for t in tokens]
-        long = [i for i, length in enumerate(lengths) if length > max_length]
-        if long:
-            shortened = tokenizer([texts[i] for i in long], truncation=True, max_length=max_length)["input_ids"]
-            for i, cut in zip(long, shortened, strict=True):
-                tokens[i] = cut
-        return Encoded(
-            ids=list(ids),
-            tokens=np.array([t for row in tokens for t in row], dtype=np.int32),
-            offsets=np.cumsum([0, *(len(t) for t in tokens)], dtype=np.int64),
-            targets=np.array([number.get(table.labels[r] or "", -1) for r in rows], dtype=np.int64),
-            whole=np.array(lengths, dtype=np.int64),
-        )
+        targets = np.array([number.get(table.labels[r] or "", -1) for r in rows], dtype=np.int64)
+        return tokenized(texts, tokenizer, max_length, ids=ids, targets=targets)
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
         """input_ids and attention_mask, each (rows, tokens); targets (rows,)."""
