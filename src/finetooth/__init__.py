@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from finetooth.check import check
+    from finetooth.compare import compare
     from finetooth.evaluate import answers, evaluate, evaluate_rows
     from finetooth.metrics import Metric
     from finetooth.plan import Plan
@@ -37,6 +38,7 @@ _HOMES = {
     "answers": "evaluate",
     "check": "check",
     "combine": "readers",
+    "compare": "compare",
     "evaluate": "evaluate",
     "evaluate_rows": "evaluate",
     "read": "readers",
@@ -55,6 +57,7 @@ __all__ = [
     "answers",
     "check",
     "combine",
+    "compare",
     "evaluate",
     "evaluate_rows",
     "read",

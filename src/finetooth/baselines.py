@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finetooth import linear, machine, tfidf
-from finetooth.backbones import Backbone
 from finetooth.predict import predict, states
 from finetooth.progress import Progress
 from finetooth.seeds import row_keys
 from finetooth.table import Predictions, Table
-from finetooth.tasks import Encoded, Task
+from finetooth.tasks import Encoded, Task, tokenized
 
 SAYS = {
     "majority": "the commonest class to everything",
@@ -33,10 +32,24 @@ HELD_OUT = 5  # one row of so many chooses the probe's penalty
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a table: their texts, class numbers and tokens."""
+    """Some rows of a table: their ids, texts and class numbers."""
 
+    ids: Sequence[str]
     texts: Sequence[str]
-    encoded: Encoded
+    targets: NDArray[np.int64]
+
+    @staticmethod
+    def of(table: Table, ids: Sequence[str], names: Sequence[str]) -> Rows:
+        """These rows of the table; a class number is -1 where the label is not known."""
+        number = {name: i for i, name in enumerate(names)}
+        places = [table.position[i] for i in ids]
+        targets = np.array([number.get(table.labels[r] or "", -1) for r in places], dtype=np.int64)
+        return Rows(ids, ["\n".join(table.inputs[r]) for r in places], targets)
+
+    def take(self, rows: NDArray[np.int64]) -> Rows:
+        """Some of the rows, in this order."""
+        chosen = rows.tolist()
+        return Rows([self.ids[r] for r in chosen], [self.texts[r] for r in chosen], self.targets[rows])
 
 
 Answer = Callable[[Rows], NDArray[np.float64]]  # probabilities, (rows, classes)
@@ -52,7 +65,7 @@ class Baseline:
 
     def predict(self, rows: Rows, names: list[str]) -> Predictions:
         """What it says of these rows."""
-        return Predictions(list(rows.encoded.ids), rows.encoded.targets, self.answer(rows), names)
+        return Predictions(list(rows.ids), rows.targets, self.answer(rows), names)
 
 
 def budget(seconds: float) -> float:
@@ -60,62 +73,51 @@ def budget(seconds: float) -> float:
     return max(LEAST_SECONDS, SHARE * seconds)
 
 
-def texts_of(table: Table, encoded: Encoded) -> Rows:
-    """The rows that were encoded, with their texts."""
-    return Rows(["\n".join(table.inputs[table.position[i]]) for i in encoded.ids], encoded)
-
-
 def majority(training: Rows, names: list[str]) -> Baseline:
-    """The class that is commonest among the training rows, to everything."""
+    """The class that is commonest among the training rows, the first of several, to everything."""
     answers = np.zeros(len(names))
-    answers[commonest(training.encoded.targets)] = 1.0
-    return Baseline(lambda rows: np.tile(answers, (len(rows.encoded), 1)), len(training.encoded), 0.0)
-
-
-def commonest(targets: NDArray[np.int64]) -> int:
-    """The class number that occurs most often, the first of several."""
-    counts = Counter(targets.tolist())
-    return int(max(sorted(counts), key=lambda c: counts[c]))
+    answers[np.bincount(training.targets, minlength=len(names)).argmax()] = 1.0
+    return Baseline(lambda rows: np.tile(answers, (len(rows.ids), 1)), len(training.ids), 0.0)
 
 
 def words(training: Rows, names: list[str]) -> Baseline | None:
     """TF-IDF and a linear classifier; None where there are too many rows and classes for a cheap model."""
-    clock, targets, classes = perf_counter(), training.encoded.targets, len(names)
+    clock, targets, classes = perf_counter(), training.targets, len(names)
     if not tfidf.cheap(len(targets), classes):
         return None
     counter, matrix = tfidf.Counter.of(training.texts)
-    order = np.lexsort((targets, row_keys(training.encoded.ids)))
-    fit = linear.gradient_descent(tfidf.passes(targets, classes))
-    model = fit(matrix[order], targets[order])
+    order = np.lexsort((targets, row_keys(training.ids)))
+    model = linear.gradient_descent(tfidf.passes(targets, classes))(matrix[order], targets[order])
     return Baseline(
         lambda rows: linear.said(model, counter.weigh(rows.texts), classes), len(targets), perf_counter() - clock
     )
 
 
+@dataclass(frozen=True)
 class Reader:
-    """Reads rows with a network as it stands."""
+    """Reads texts with a network as it stands, each cut at `max_length` tokens."""
 
-    def __init__(self, backbone: Backbone, task: Task, precision: str) -> None:
-        self.backbone, self.task, self.precision = backbone, task, precision
-        self.net = backbone.net.to(machine.device())
+    net: Any
+    tokenizer: Any
+    task: Task
+    max_length: int
+    precision: str
 
-    def states(self, encoded: Encoded) -> NDArray[np.float64]:
+    def states(self, rows: Rows) -> NDArray[np.float64]:
         """(rows, width)."""
-        return states(
-            self.net,
-            self.task,
-            encoded,
-            pad=self.backbone.tokenizer.pad_token_id,
-            precision=self.precision,
-            device=machine.device(),
-        )
+        return states(self.net.to(machine.device()), self.task, self._encoded(rows), **self._how())
 
-    def predict(self, encoded: Encoded, names: list[str]) -> NDArray[np.float64]:
-        """What its own head says, (rows, classes)."""
-        pad, device = self.backbone.tokenizer.pad_token_id, machine.device()
-        return predict(
-            self.net, self.task, encoded, names, pad=pad, precision=self.precision, device=device
-        ).probabilities
+    def predict(self, rows: Rows, names: list[str]) -> NDArray[np.float64]:
+        """What the network's own head says, (rows, classes)."""
+        net = self.net.to(machine.device())
+        return predict(net, self.task, self._encoded(rows), names, **self._how()).probabilities
+
+    def _encoded(self, rows: Rows) -> Encoded:
+        return tokenized(rows.texts, self.tokenizer, self.max_length, ids=rows.ids, targets=rows.targets)
+
+    def _how(self) -> dict[str, Any]:
+        pad = self.tokenizer.pad_token_id
+        return {"pad": pad, "precision": self.precision, "device": machine.device()}
 
 
 @dataclass(frozen=True)
@@ -130,23 +132,26 @@ class Probed:
 
 def probe(training: Rows, reader: Reader, names: list[str], *, seconds: float, progress: Progress) -> Probed:
     """Logistic regression on the states of as many training rows as can be read in the given seconds."""
-    clock, encoded = perf_counter(), training.encoded
-    keys, everything = row_keys(encoded.ids), np.arange(len(encoded))
-    few = encoded.take(tfidf.some(keys, everything, TIMED))
+    clock, keys = perf_counter(), row_keys(training.ids)
+    everything = np.arange(len(keys))
+    few = training.take(tfidf.some(keys, everything, TIMED))
     reader.states(few)  # the first batches of a network are slower than the rest
     began = perf_counter()
     reader.states(few)
     # Half of the time is for reading, the rest for fitting and for the rows that are asked about.
-    fitting = int(seconds / 2 / max(perf_counter() - began, 1e-6) * len(few))
-    chosen = tfidf.some(keys, everything, max(fitting, TIMED))
-    if len(chosen) < len(encoded):
-        progress.say(f"the probe of the untouched model is fitted on {len(chosen):,} of {len(encoded):,} training rows")
+    readable = int(seconds / 2 / max(perf_counter() - began, 1e-6) * len(few.ids))
+    chosen = tfidf.some(keys, everything, max(readable, TIMED))
+    if len(chosen) < len(keys):
+        progress.say(f"the probe of the untouched model is fitted on {len(chosen):,} of {len(keys):,} training rows")
     # In the order of their keys, whatever the order of the file.
-    part = encoded.take(chosen[np.argsort(keys[chosen], kind="stable")])
-    found, targets = reader.states(part), part.targets
-    strength = linear.strongest(found, targets, np.arange(len(targets)) % HELD_OUT == 0, len(names))
-    affine = linear.Affine.of(linear.probe(strength)(found, targets), len(names))
-    baseline = Baseline(
-        lambda rows: affine.predict_proba(reader.states(rows.encoded)), len(targets), perf_counter() - clock
-    )
-    return Probed(baseline, affine, found, targets)
+    part = training.take(chosen[np.argsort(keys[chosen], kind="stable")])
+    found = reader.states(part)
+    strength = linear.strongest(found, part.targets, np.arange(len(found)) % HELD_OUT == 0, len(names))
+    affine = linear.Affine.of(linear.probe(strength)(found, part.targets), len(names))
+    fitted = Baseline(again(affine, reader), len(found), perf_counter() - clock)
+    return Probed(fitted, affine, found, part.targets)
+
+
+def again(affine: linear.Affine, reader: Reader) -> Answer:
+    """A probe that was fitted before, with the network that reads for it."""
+    return lambda rows: affine.predict_proba(reader.states(rows))

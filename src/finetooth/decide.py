@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.stats import chi2
 
 from finetooth.metrics import Metric
 from finetooth.seeds import number
@@ -19,6 +20,7 @@ from finetooth.table import Predictions
 Values = NDArray[np.float64]
 
 COOLEST, HOTTEST = 0.1, 10.0
+NOISE = float(chi2.ppf(0.95, 1))  # twice the gain in log likelihood that one free number has by chance
 FEWEST = 100  # rows below which a temperature would be a guess
 FEWEST_OF_A_CLASS = 10  # and the weight of a class
 STEPS = np.linspace(-1.5, 1.5, 13)  # that the logarithm of a class's weight is tried at
@@ -28,9 +30,10 @@ FOLDS = 5  # that tell what the weights gain
 
 
 def temperature(p: Predictions) -> float:
-    """The number by which logits are divided so that the labels of these rows are likeliest.
+    """The number by which logits are divided so that the labels of these rows are likeliest; 1.0 within the noise.
 
-    Guo et al. 2017 (On Calibration of Modern Neural Networks), section 4.2.
+    Guo et al. 2017 (On Calibration of Modern Neural Networks), section 4.2; a likelihood-ratio test (Wilks 1938) tells
+    whether these rows are enough to say that it is not 1.
     """
     logits, rows = _logits(p), np.arange(len(p.labels))
 
@@ -39,7 +42,8 @@ def temperature(p: Predictions) -> float:
         return float((np.logaddexp.reduce(scaled, axis=1) - scaled[rows, p.labels]).mean())
 
     found = minimize_scalar(nll, bounds=(np.log(COOLEST), np.log(HOTTEST)), method="bounded")
-    return float(np.exp(found.x))
+    surprise = 2 * len(rows) * (nll(0.0) - float(found.fun))
+    return float(np.exp(found.x)) if surprise > NOISE else 1.0
 
 
 def cooled(p: Predictions, temperature: float) -> Predictions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
@@ -11,25 +12,32 @@ from typing import Any, Literal
 
 from finetooth import ledger, machine
 from finetooth.backbones import load_tuned
+from finetooth.baselines import Rows
+from finetooth.conclude import asked_again
 from finetooth.errors import DataError, RunError
-from finetooth.metrics import Metric
+from finetooth.metrics import Metric, units_of
 from finetooth.packaged import cache
+from finetooth.perturb import PERTURBATIONS, perturbed, robustness
 from finetooth.predict import predict
 from finetooth.readers import HUB, read
 from finetooth.report import detail, opened, up_to_date, with_intervals, write_report
 from finetooth.run import Run
+from finetooth.slices import slices as by_slice
 from finetooth.table import Predictions, Split, Table
-from finetooth.tasks import TASKS
+from finetooth.tasks import TASKS, Encoded, tokenized
 
 
-def evaluate(run: Run | str | Path, table: Table | None = None, *, metrics: Sequence[Metric] = ()) -> dict[str, Any]:
+def evaluate(
+    run: Run | str | Path, table: Table | None = None, *, metrics: Sequence[Metric] = (), slices: Sequence[str] = ()
+) -> dict[str, Any]:
     """Open the seal on the run's test rows, score the tuned model on them in fp32, and write the report anew.
 
-    `table` is the run's own data, where it has moved. The opening is entered in the ledger of the run and in the
+    `table` is the run's own data, where it has moved; `slices` are columns to tell the scores by, besides the plan's.
+    The opening is entered in the ledger of the run and in the
     user's, where openings are counted by test rows: fifty runs on the same ones are fifty openings. Returns the
     content of report.json. Raises RunError when the test rows are not those that were sealed.
     """
-    run = _ended(run)
+    run = ended(run)
     split = run.split
     if not split.test:
         raise RunError(f"{run.path}: the run was made without test rows (split.test: 0), so there is nothing to open.")
@@ -39,11 +47,18 @@ def evaluate(run: Run | str | Path, table: Table | None = None, *, metrics: Sequ
             f"{table.source}: these are not the {len(split.test):,} test rows that were sealed when the run began; "
             f"some were changed or are missing. Score other rows with `finetooth evaluate RUN DATA`."
         )
-    clock, known = perf_counter(), _metrics(run, metrics)
+    clock, known = perf_counter(), known_metrics(run, metrics)
     tuned = load_tuned(run.model)  # before the seal is opened: a model that does not load has seen nothing
     _enter(run, f"evaluate {run.path.resolve().name}")
     run.write_predictions("test", _answers(run, tuned, table, split.test, "fp32"))
-    report = opened(run.json("report.json"), run, table, known)
+    for other in run.other_seeds.values():
+        other.write_predictions("test", _answers(other, load_tuned(other.model), table, split.test, "fp32"))
+    names = run.json("data.json")["names"]
+    others = asked_again(run, table, Rows.of(table, split.test, names), names)
+    for name, p in others.items():
+        run.write_predictions(f"test-{name}", p)
+    report = opened(run.json("report.json"), run, table, known, others)
+    report |= _looked_into(run, tuned, table, known[report["goal"]["metric"]], slices)
     kept = run.json("machine.json")
     kept["seconds"]["evaluate"] += perf_counter() - clock
     run.write("machine.json", {**kept, "peak_memory_bytes": max(kept["peak_memory_bytes"], machine.peak_memory())})
@@ -56,7 +71,7 @@ def evaluate_rows(run: Run | str | Path, table: Table, *, metrics: Sequence[Metr
     Says how many of the rows have the inputs of rows that the run was trained on, chosen by, or keeps sealed; sealed
     ones among them count as an opening.
     """
-    run = _ended(run)
+    run = ended(run)
     known = set(run.json("data.json")["names"])
     strange = [i for i, label in enumerate(table.labels) if label not in known]
     if strange:
@@ -72,7 +87,7 @@ def evaluate_rows(run: Run | str | Path, table: Table, *, metrics: Sequence[Metr
         "rows": len(table),
         "rows_of_the_run": seen,
         "openings": run.json("report.json")["seal"]["openings"],
-        "scores": with_intervals(p, _metrics(run, metrics)),
+        "scores": with_intervals(p, known_metrics(run, metrics)),
         "detail": detail(p, table),
     }
 
@@ -84,7 +99,7 @@ def answers(
 
     Sealed rows among them count as an opening when their labels are there to be compared with.
     """
-    run = _ended(run)
+    run = ended(run)
     tuned, sealed = load_tuned(run.model), _contents(run)["test"]
     rows = [table.position[i] for i in ids]
     looked_at = sum(table.contents[r] in sealed and table.labels[r] is not None for r in rows)
@@ -94,11 +109,38 @@ def answers(
     return _answers(run, tuned, table, ids, precision)
 
 
+def _looked_into(
+    run: Run, tuned: tuple[Any, Any], table: Table, goal: Metric, columns: Sequence[str]
+) -> dict[str, Any]:
+    """Where the model is weak: the goal by kinds of rows, and on rows that were spoiled a little."""
+    p, plan, test = run.predictions("test"), run.plan, Rows.of(table, run.split.test, run.json("data.json")["names"])
+    net, tokenizer = tuned
+    most, device = int(plan.max_length), machine.device()
+
+    def encoded(texts: Sequence[str]) -> Encoded:
+        return tokenized(texts, tokenizer, most, ids=test.ids, targets=test.targets)
+
+    answered, changed = {}, {}
+    for name in PERTURBATIONS:
+        texts = perturbed(test.texts, test.ids, name)
+        changed[name] = sum(now != before for now, before in zip(texts, test.texts, strict=True))
+        said = predict(
+            net, TASKS[plan.task], encoded(texts), p.names, pad=tokenizer.pad_token_id, precision="fp32", device=device
+        )
+        answered[name] = replace(said, rule=p.rule)
+    groups = None if table.columns.group is None else [table.groups[table.position[i]] for i in p.ids]
+    return {
+        "slices": by_slice(p, table, encoded(test.texts).whole, goal, columns=[*plan.slices, *columns]),
+        "robustness": robustness(goal, p, answered, changed, units_of(groups, len(p.ids))),
+    }
+
+
 def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str], precision: str) -> Predictions:
     (net, tokenizer), plan, device = tuned, run.plan, machine.device()
     task, names = TASKS[plan.task], run.json("data.json")["names"]
     encoded = task.encode(table, ids, names, tokenizer, int(plan.max_length))
-    return predict(net.to(device), task, encoded, names, pad=tokenizer.pad_token_id, precision=precision, device=device)
+    p = predict(net.to(device), task, encoded, names, pad=tokenizer.pad_token_id, precision=precision, device=device)
+    return replace(p, rule=run.rule)
 
 
 def _written(run: Run, report: dict[str, Any]) -> dict[str, Any]:
@@ -129,14 +171,16 @@ def holds_seal(table: Table, split: Split) -> bool:
     return all(row_id in table.position for row_id in split.test) and table.digest(split.test) == split.digest
 
 
-def _ended(run: Run | str | Path) -> Run:
+def ended(run: Run | str | Path) -> Run:
+    """A run whose training has ended. Raises RunError."""
     run = run if isinstance(run, Run) else Run.open(run)
     if not run.finished:
         raise RunError(f"{run.path}: training has not ended; go on with it by adding --resume to its command.")
     return run
 
 
-def _metrics(run: Run, further: Sequence[Metric]) -> dict[str, Metric]:
+def known_metrics(run: Run, further: Sequence[Metric]) -> dict[str, Metric]:
+    """The metrics of the run's task by name, and further ones."""
     return {**TASKS[run.plan.task].metrics, **{metric.name: metric for metric in further}}
 
 

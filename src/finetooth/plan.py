@@ -50,8 +50,6 @@ LATER: dict[str, Any] = {
     "average": None,
     "retain": None,
     "adapter": None,
-    "threshold": "argmax",
-    "calibrate": False,
     "cache": "off",
     "report_to": None,
 }
@@ -231,6 +229,15 @@ class Plan(Section):
     """Stop after so many looks in a row without a better one."""
     metric_for_best_model: str = "auto"
     """Chooses the epoch that is kept. A metric of your own is module:name, with --allow-code module."""
+    threshold: str | dict[str, dict[str, Number]] = "argmax"
+    """How probabilities become answers: argmax (the likeliest), auto or a metric (fitted on validation rows), or what
+    mistakes cost, {true class: {answered class: cost}}. It moves labels, never probabilities."""
+    calibrate: bool = True
+    """Divide a temperature, fitted on validation rows, into the last layer, so that probabilities can be believed."""
+    keep: str | None = None
+    """Labelled rows of something that the model should not forget; what a probe reads off them is told."""
+    slices: list[str] = []
+    """Columns whose values the test scores are told by, besides length and source."""
     cost_per_hour: Annotated[Number, Field(ge=0)] | None = None
     """What an hour of this machine costs; then reports speak of money too."""
 

@@ -129,10 +129,19 @@ class Job:
         return {name: metric.of(p) for name, metric in self.metrics.items()}
 
 
-def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, metrics: Sequence[Metric] = ()) -> Job:
+def prepare(
+    table: Table,
+    plan: Plan,
+    model: str,
+    *,
+    rows: int | None = None,
+    metrics: Sequence[Metric] = (),
+    scratch: bool = False,
+) -> Job:
     """Check the labels, split, load the model, resolve the plan, encode.
 
-    `rows` keeps at most so many rows of training and of validation. Raises UserError for what is wrong.
+    `rows` keeps at most so many rows of training and of validation; from `scratch` the network begins without what it
+    has learnt. Raises UserError for what is wrong.
     """
     task = TASKS["text-classification"]
     known = {**task.metrics, **{metric.name: metric for metric in metrics}}
@@ -140,11 +149,12 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
         hint = nearest(plan.metric_for_best_model, known)
         raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
     names = task.names(table)
+    _refuse_threshold(plan.threshold, names, known)
     equal, near = duplicates.of(table)
     split = splits.holdout(table, near=near, **plan.split.model_dump())
     if rows is not None:
         split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
-    backbone = task.load(model, names, seed=plan.seed, dropout=plan.dropout)
+    backbone = task.load(model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch)
     plan, reasons = resolve(plan, _facts(table, split, backbone))
     plan = plan.model_copy(update={"data": Data(**{**table.columns.roles(), "input": ",".join(table.columns.input)})})
     if int(plan.max_length) > backbone.limit:
@@ -161,6 +171,20 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
     )
     _refuse_idleness(job)
     return job
+
+
+def _refuse_threshold(
+    threshold: str | dict[str, dict[str, float]], names: list[str], known: Mapping[str, Metric]
+) -> None:
+    """Raise PlanError for a metric or a class that is not there."""
+    if isinstance(threshold, str):
+        if threshold not in {"argmax", "auto", *known}:
+            hint = nearest(threshold, ["argmax", "auto", *known])
+            raise PlanError(f"threshold: there is no metric '{threshold}'; {hint}")
+        return
+    for name in [*threshold, *(decided for costs in threshold.values() for decided in costs)]:
+        if name not in names:
+            raise PlanError(f"threshold: there is no class '{name}'; {nearest(name, names)}")
 
 
 def _refuse_idleness(job: Job) -> None:

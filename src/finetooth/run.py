@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import yaml
+from numpy.typing import NDArray
 from pyarrow import parquet
 
 from finetooth.durable import sync, write_text
@@ -73,6 +74,23 @@ class Run:
     def model(self) -> Path:
         """The tuned model, once training has ended."""
         return self.path / "model"
+
+    @property
+    def seeds(self) -> Path:
+        """The folder of the runs that differ from this one in the training seed alone, each named by its seed."""
+        return self.path / "seeds"
+
+    @property
+    def scratch(self) -> Path:
+        """The run of the same network from scratch."""
+        return self.path / "scratch"
+
+    @property
+    def other_seeds(self) -> dict[int, Run]:
+        """The finished runs with other training seeds."""
+        folders = self.seeds.iterdir() if self.seeds.is_dir() else ()
+        found = {int(folder.name): Run(folder) for folder in folders if folder.name.isdigit()}
+        return {seed: found[seed] for seed in sorted(found) if found[seed].finished}
 
     @property
     def ledger(self) -> Path:
@@ -166,4 +184,16 @@ class Run:
             raise RunError(f"{path}: cannot be read: {error}") from None
         number = {name: i for i, name in enumerate(names)}
         labels = np.array([number.get(label, -1) for label in table["label"].to_pylist()], dtype=np.int64)
-        return Predictions(table["id"].to_pylist(), labels, np.array(table["probabilities"].to_pylist()), names)
+        p = Predictions(table["id"].to_pylist(), labels, np.array(table["probabilities"].to_pylist()), names)
+        return p if "-" in part else replace(p, rule=self.rule)  # PART-BASELINE is not of the tuned model
+
+    def write_rule(self, rule: NDArray[np.float64], names: list[str]) -> None:
+        """model/decisions.json: how probabilities become answers, beside the model that gives them."""
+        self.write("model/decisions.json", {"names": names, "rule": rule.tolist()})
+
+    @property
+    def rule(self) -> NDArray[np.float64] | None:
+        """How the tuned model's probabilities become answers; None where the likeliest class is answered."""
+        if not (self.model / "decisions.json").exists():
+            return None
+        return np.array(self.json("model/decisions.json")["rule"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from finetooth import checkpoint, machine, stops
+from finetooth.conclude import calibrate, judge_baselines, rule_of
 from finetooth.durable import sync_all
 from finetooth.errors import Interrupted
 from finetooth.history import Epoch, Step, passed
@@ -36,20 +37,54 @@ def train(
     out: str | Path,
     rows: int | None = None,
     resume: bool = False,
+    seeds: int = 1,
+    scratch: bool = False,
     metrics: Sequence[Metric] = (),
     progress: Progress | None = None,
 ) -> Run:
     """Tune `model` on the table's training rows into the run directory `out`; the test rows stay sealed.
 
-    `rows` starts small: at most so many rows of training and of validation, the sealed ones as ever. `metrics` are
-    further ones, which the plan's metric_for_best_model may name. Raises UserError for what is wrong with the input,
-    NonFiniteLoss, and Interrupted after a signal, when the state has been saved.
+    `rows` starts small: at most so many rows of training and of validation, the sealed ones as ever. With several
+    `seeds` the same is trained again with other training seeds, in RUN/seeds; with `scratch` also from scratch, in
+    RUN/scratch. `metrics` are further ones, which the plan's metric_for_best_model may name. Raises UserError for what
+    is wrong with the input, NonFiniteLoss, and Interrupted after a signal, when the state has been saved.
     """
-    clock, progress = perf_counter(), progress or Silent()
+    progress = progress or Silent()
+    how: dict[str, Any] = {"model": model, "rows": rows, "metrics": metrics, "progress": progress}
+
+    def again(run: Run, plan: Plan) -> None:
+        for seed in range(plan.seed + 1, plan.seed + seeds):
+            progress.say(f"training again with seed {seed}")
+            _train(table, plan.model_copy(update={"seed": seed}), out=run.seeds / str(seed), resume=True, **how)
+        if scratch:
+            progress.say("training the same network from scratch, nothing frozen")
+            free: dict[str, Any] = {"freeze": 0, "unfreeze_every": None, "layer_decay": 1.0}
+            free |= {"learning_rate": plan.head_learning_rate} if plan.freeze == "all" else {}
+            fresh = plan.model_copy(update=free)
+            _train(table, fresh, out=run.scratch, resume=True, scratch=True, **how)
+
+    return _train(table, plan or Plan(), out=out, resume=resume, again=again, **how)
+
+
+def _train(
+    table: Table,
+    plan: Plan,
+    *,
+    model: str,
+    out: str | Path,
+    rows: int | None,
+    resume: bool,
+    metrics: Sequence[Metric],
+    progress: Progress,
+    scratch: bool = False,
+    again: Callable[[Run, Plan], None] | None = None,
+) -> Run:
+    """One run. `again` trains what is to stand beside it; a run that stands beside another has no baselines itself."""
+    clock = perf_counter()
     going_on = resume and Run(Path(out)).begun
     if not going_on:
         Run(Path(out)).refuse_occupied()
-    job = prepare(table, plan or Plan(), model, rows=rows, metrics=metrics)
+    job = prepare(table, plan, model, rows=rows, metrics=metrics, scratch=scratch)
     state = job.state()
     if going_on:
         run = Run.open(out)
@@ -89,7 +124,7 @@ def train(
     seconds["train"] += perf_counter() - clock
     state.optimizer.state.clear()  # the moments have done their work; the report needs room
     machine.release()
-    _end(run, table, job, seconds)
+    _end(run, table, job, seconds, progress, again)
     return run
 
 
@@ -106,16 +141,34 @@ def _begin(out: str | Path, table: Table, job: Job, progress: Progress) -> Run:
     return run
 
 
-def _end(run: Run, table: Table, job: Job, seconds: dict[str, float]) -> None:
-    """The model, what it says of the validation rows in fp32, as transformers will, and the report."""
+def _end(
+    run: Run,
+    table: Table,
+    job: Job,
+    seconds: dict[str, float],
+    progress: Progress,
+    again: Callable[[Run, Plan], None] | None,
+) -> None:
+    """The model, what it says of the validation rows in fp32, as transformers will, the baselines, and the report."""
     clock = perf_counter()
+    p, calibration = calibrate(job)
     job.backbone.save(run.model)
+    rule = rule_of(job, p)
+    if rule is not None:
+        run.write_rule(rule.matrix, job.names)
     sync_all(run.model)
-    run.write_predictions("validation", job.look(job.backbone.net, precision="fp32"))
+    run.write_predictions("validation", p)
     seconds["evaluate"] = perf_counter() - clock
+    if again is not None:
+        clock = perf_counter()
+        again(run, job.plan)
+        seconds["again"] = perf_counter() - clock
+        clock = perf_counter()
+        judge_baselines(run, table, job, seconds["train"], progress)
+        seconds["evaluate"] += perf_counter() - clock
     kept = {"precision": job.plan.precision, "seconds": seconds, "peak_memory_bytes": machine.peak_memory()}
     run.write("machine.json", {**machine.facts(), **kept})
-    write_report(run, trained(run, table, job.metrics, job.goal, job.reasons))
+    write_report(run, trained(run, table, job.metrics, job.goal, job.reasons, calibration, rule))
 
 
 def _best(state: State, job: Job) -> list[Epoch]:

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from finetooth.cli.check import check
+from finetooth.cli.compare import compare
 from finetooth.cli.demo import demo
 from finetooth.cli.evaluate import evaluate
 from finetooth.cli.predict import predict
@@ -27,9 +28,10 @@ VERBS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "compare": compare,
     "runs": runs,
 }
-LATER = ("compare", "validate", "search", "plan", "suggest", "explain", "export", "serve", "watch")
+LATER = ("validate", "search", "plan", "suggest", "explain", "export", "serve", "watch")
 
 STOPPED = (
     "stopped before the work was done; what was saved is kept. Give the same command again (train: with --resume)."

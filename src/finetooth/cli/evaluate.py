@@ -14,6 +14,9 @@ def evaluate(
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="Other labelled rows, instead of the test rows.")
     ] = None,
+    slice: Annotated[
+        list[str] | None, typer.Option("--slice", metavar="COLUMN", help="Tell the scores by this column too.")
+    ] = None,
     input: shared.Input = None,
     label: shared.Label = None,
     group: shared.Group = None,
@@ -51,7 +54,7 @@ def evaluate(
         if table is None or holds_seal(table, opened.split):
             if table is not None:
                 talk.say(f"{data} holds the run's own sealed test rows: this opens the seal, as without DATA")
-            report = judge(opened, table, metrics=metrics)
+            report = judge(opened, table, metrics=metrics, slices=slice or ())
             show(report, talk.console)
             talk.say(f"report: {opened.path / 'report.html'}")
         else:

@@ -19,6 +19,12 @@ def train(
         int | None, typer.Option("--rows", min=2, help="Start small: train on at most so many rows.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Train with so many training seeds, and tell the spread.")
+    ] = 1,
+    scratch: Annotated[
+        bool, typer.Option("--scratch", help="Train the same network from scratch too, to compare with.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Two steps, then what the run will take.")] = False,
     input: shared.Input = None,
     label: shared.Label = None,
@@ -48,7 +54,7 @@ def train(
             talk.foretell(foretold)
             talk.result(foretold)
             return
-        run = tune(table, chosen, resume=resume, **options)
+        run = tune(table, chosen, resume=resume, seeds=seeds, scratch=scratch, **options)
         from finetooth.report import show
 
         report = run.json("report.json")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from finetooth.metrics.base import Metric
 from finetooth.metrics.classification import CLASSIFICATION, sensitivity_at
-from finetooth.metrics.intervals import Interval, bca, interval, statistic, units_of, wilson
+from finetooth.metrics.intervals import Interval, bca, interval, statistic, too_few, units_of, wilson
 from finetooth.metrics.significance import Comparison, holm, mcnemar, paired
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "paired",
     "sensitivity_at",
     "statistic",
+    "too_few",
     "units_of",
     "wilson",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -19,10 +19,13 @@ from sklearn.metrics import (
 )
 
 from finetooth import ledger, stops
-from finetooth.metrics import CLASSIFICATION, Metric, interval, sensitivity_at
+from finetooth.baselines import SAYS
+from finetooth.decide import Rule, cooled
+from finetooth.metrics import Metric, abstention, calibration, interval, sensitivity_at
 from finetooth.report.diagnosis import diagnose
 from finetooth.run import Run
 from finetooth.table import Predictions, Table
+from finetooth.verdict import answer, difference, judged, strongest
 
 WORST = 20  # wrong answers listed, the surest first
 POINTS = 200  # of a drawn curve; more cannot be told apart on a page
@@ -30,7 +33,13 @@ SPECIFICITIES = (0.8, 0.9, 0.95)
 
 
 def trained(
-    run: Run, table: Table, metrics: Mapping[str, Metric], goal: Metric, reasons: Mapping[str, str]
+    run: Run,
+    table: Table,
+    metrics: Mapping[str, Metric],
+    goal: Metric,
+    reasons: Mapping[str, str],
+    calibration: Mapping[str, Any],
+    rule: Rule | None,
 ) -> dict[str, Any]:
     """What a run says when training has ended and the test rows are still sealed."""
     data, plan, machine, findings = (
@@ -41,7 +50,9 @@ def trained(
     )
     p, history = run.predictions("validation"), run.epochs
     best = history[stops.best(goal, history)]
-    shown, majority = detail(p, table), _always(_commonest(run, table), p)
+    shown, judged = detail(p, table), beside(run)
+    others = {name: run.predictions(f"validation-{name}") for name in judged["fitted"]}
+    groups = _groups(table, p.ids)
     return {
         "finetooth": machine["finetooth"],
         "name": run.path.resolve().name,
@@ -75,8 +86,27 @@ def trained(
         "test": None,
         "without_leaks": None,
         "detail": {"validation": shown},
-        "baselines": {"majority": majority},
-        "diagnosis": diagnose([epoch.line() for epoch in history], shown, data["names"], majority["accuracy"]),
+        "baselines": {
+            name: {
+                "says": SAYS[name],
+                **judged["fitted"][name],
+                "validation": {key: _finite(metric.of(other)) for key, metric in metrics.items()},
+                "test": None,
+            }
+            for name, other in others.items()
+        },
+        "left_out": judged["left_out"],
+        "goal": {"metric": goal.name, "better": goal.better},
+        "strongest": strongest(goal, others) if others else None,
+        "verdict": None,
+        "calibration": _calibrated(calibration, p, groups),
+        "decisions": None if rule is None else _decisions(rule, p),
+        "slices": None,
+        "robustness": None,
+        "forgetting": judged["forgetting"],
+        "mismatch": _mismatch(goal, p, others, judged["transfer"], groups),
+        "seeds": _seeds(run, goal, "validation"),
+        "diagnosis": diagnose([epoch.line() for epoch in history], shown, data["names"], _guessing(p)),
         "findings": findings,
         "seal": {"openings": 0, "head": None, "rows": len(run.split.test), "digest": run.split.digest},
         "machine": {
@@ -97,16 +127,147 @@ def trained(
     }
 
 
-def opened(report: Mapping[str, Any], run: Run, table: Table, metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    """The same report with its test rows scored."""
+def opened(
+    report: Mapping[str, Any], run: Run, table: Table, metrics: Mapping[str, Metric], others: Mapping[str, Predictions]
+) -> dict[str, Any]:
+    """The same report with its test rows scored, beside what the baselines say of them."""
     p = run.predictions("test")
+    groups, goal = _groups(table, p.ids), metrics[report["goal"]["metric"]]
+    against = report["strongest"] if report["strongest"] in others else strongest(goal, others)
+    calibration = report["calibration"]
     return {
         **report,
-        "test": with_intervals(p, metrics),
-        "without_leaks": without_leaks(p, report["findings"], metrics),
+        "test": with_intervals(p, metrics, groups),
+        "without_leaks": without_leaks(p, report["findings"], metrics, groups),
         "detail": {**report["detail"], "test": detail(p, table)},
-        "baselines": {"majority": _always(report["baselines"]["majority"]["label"], p)},
+        "baselines": {
+            name: {**own, "test": _scores(others[name], metrics) if name in others else None}
+            for name, own in report["baselines"].items()
+        },
+        "verdict": judged(goal, p, others, against, groups),
+        "calibration": {
+            **calibration,
+            "test": _calibrations(p, calibration["temperature"], groups),
+            "abstention": {**calibration["abstention"], "test": abstention(p)},
+        },
+        "decisions": report["decisions"] and {**report["decisions"], "test": _decided(report["decisions"], p, metrics)},
+        "seeds": report["seeds"] and {**report["seeds"], "test": _spread(run, goal, "test")},
     }
+
+
+def beside(run: Run) -> dict[str, Any]:
+    """What baselines.json holds; of a run that stands beside another one, nothing."""
+    if (run.path / "baselines.json").exists():
+        return run.json("baselines.json")
+    return {"fitted": {}, "left_out": {}, "transfer": {"centroid": None, "h_score": None}, "forgetting": None}
+
+
+def _seeds(run: Run, goal: Metric, part: str) -> dict[str, Any] | None:
+    """How far the score moves with the training seed, and which runs came to nothing; None where there is one run."""
+    if not run.other_seeds:
+        return None
+    runs = {run.plan.seed: run, **run.other_seeds}
+    answers = {seed: set(each.predictions(part).decided.tolist()) for seed, each in runs.items()}
+    only = {seed: run.json("data.json")["names"][min(found)] for seed, found in answers.items() if len(found) == 1}
+    degenerate = {str(seed): f"answers '{name}' to every row" for seed, name in only.items()}
+    return {"metric": goal.name, part: _spread(run, goal, part), "test": None, "degenerate": degenerate}
+
+
+def _spread(run: Run, goal: Metric, part: str) -> dict[str, Any]:
+    """The score of each training seed, their mean, standard deviation and worst."""
+    runs = {run.plan.seed: run, **run.other_seeds}
+    values = {str(seed): goal.of(each.predictions(part)) for seed, each in runs.items()}
+    found = list(values.values())
+    worst = min(found) if goal.better == "higher" else max(found)
+    return {"values": values, "mean": float(np.mean(found)), "spread": float(np.std(found, ddof=1)), "worst": worst}
+
+
+def _guessing(p: Predictions) -> float:
+    """The accuracy of the class that is commonest among these rows."""
+    return float(np.bincount(p.labels).max() / len(p.labels))
+
+
+def _scores(p: Predictions, metrics: Mapping[str, Metric]) -> dict[str, float | None]:
+    return {name: _finite(metric.of(p)) for name, metric in metrics.items()}
+
+
+def _groups(table: Table, ids: Sequence[str]) -> list[str | None] | None:
+    """The group of each row, where the table has groups."""
+    return None if table.columns.group is None else [table.groups[table.position[i]] for i in ids]
+
+
+def _calibrated(told: Mapping[str, Any], p: Predictions, groups: Sequence[str | None] | None) -> dict[str, Any]:
+    """How far the probabilities can be believed, before and after the temperature."""
+    return {
+        **told,
+        "validation": _calibrations(p, told["temperature"], groups),
+        "test": None,
+        "abstention": {"validation": abstention(p), "test": None},
+    }
+
+
+def _calibrations(p: Predictions, temperature: float, groups: Sequence[str | None] | None) -> dict[str, Any]:
+    """Of probabilities that a temperature has been divided into already."""
+    before = cooled(p, 1 / temperature)
+    return {"before": asdict(calibration(before, groups)), "after": asdict(calibration(p, groups))}
+
+
+def _decisions(rule: Rule, p: Predictions) -> dict[str, Any]:
+    weights = dict(zip(p.names, np.diag(rule.matrix).tolist(), strict=True)) if rule.goal != "cost" else None
+    return {
+        "goal": rule.goal,
+        "weights": weights,
+        "costs": None if weights else (-rule.matrix).tolist(),
+        "held": list(rule.held),
+        "validation": {"before": rule.before, "after": rule.after},
+        "test": None,
+    }
+
+
+def _decided(decisions: Mapping[str, Any], p: Predictions, metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """The goal of the decision rule without it and with it."""
+    plain = replace(p, rule=None)
+    if decisions["goal"] == "cost":
+        costs = np.array(decisions["costs"])
+        before, after = (float(costs[p.labels, each.decided].mean()) for each in (plain, p))
+    else:
+        before, after = (metrics[decisions["goal"]].of(each) for each in (plain, p))
+    return {"before": before, "after": after}
+
+
+def _mismatch(
+    goal: Metric,
+    p: Predictions,
+    others: Mapping[str, Predictions],
+    transferred: Mapping[str, Any],
+    groups: Sequence[str | None] | None,
+) -> dict[str, Any]:
+    """Whether what the network knew beforehand helps, as validation rows tell."""
+    gain = helps = None
+    says = "Whether the pre-trained knowledge helps was not looked at: the probe or the words are missing."
+    if "frozen_probe" in others and "tfidf" in others:
+        gain = difference(goal, others["frozen_probe"], others["tfidf"], groups)
+        shown = answer(gain)
+        if shown == "better":
+            helps, says = True, "A probe of the untouched network beats the words alone: what it learnt before helps."
+        elif shown == "too few":
+            says = "There are too few validation rows to tell whether the pre-trained knowledge helps."
+        else:
+            says = (
+                "A probe of the untouched network is not shown to be better than words alone; --scratch would tell "
+                "whether tuning gains anything from what the network learnt before."
+            )
+        if "scratch" in others and shown not in ("better", "too few"):
+            beside = answer(difference(goal, p, others["scratch"], groups))
+            helps = beside == "better"
+            says = (
+                "A probe of the untouched network is not shown to be better than words alone, and yet the tuned one "
+                "beats the same network trained from scratch: tuning gains from what it learnt before."
+                if helps
+                else "The pre-trained knowledge is not shown to help: the probe is no better than words alone, and "
+                "tuning no better than training the same network from scratch. Another model may fit this task."
+            )
+    return {"probe_gain": gain, **transferred, "says": says, "helps": helps}
 
 
 def up_to_date(report: Mapping[str, Any], run: Run) -> dict[str, Any]:
@@ -188,20 +349,6 @@ def _worst(p: Predictions, table: Table) -> list[dict[str, Any]]:
     ]
 
 
-def _commonest(run: Run, table: Table) -> str:
-    """The class that is most frequent in training."""
-    counts = Counter(str(table.labels[table.position[i]]) for i in run.split.train)
-    return max(sorted(counts), key=lambda name: counts[name])
-
-
-def _always(label: str, judged: Predictions) -> dict[str, Any]:
-    """The scores of always answering `label`."""
-    always = np.zeros_like(judged.probabilities)
-    always[:, judged.names.index(label)] = 1.0
-    constant = Predictions(judged.ids, judged.labels, always, judged.names)
-    return {"label": label, **{name: CLASSIFICATION[name].of(constant) for name in ("accuracy", "macro_f1")}}
-
-
 def with_intervals(
     p: Predictions, metrics: Mapping[str, Metric], groups: Sequence[str | None] | None = None
 ) -> dict[str, dict[str, Any]]:
@@ -213,14 +360,19 @@ def _finite_fields(found: Mapping[str, Any]) -> dict[str, Any]:
     return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in found.items()}
 
 
-def without_leaks(p: Predictions, findings: Sequence[Mapping[str, Any]], metrics: Mapping[str, Metric]) -> Any:
+def without_leaks(
+    p: Predictions,
+    findings: Sequence[Mapping[str, Any]],
+    metrics: Mapping[str, Metric],
+    groups: Sequence[str | None] | None,
+) -> Any:
     """The scores of the test rows that stand in no other part; None where every one is such a row, or none is."""
     leaked = {row_id for finding in findings if finding["check"] == "leak" for row_id in finding["rows"]}
     kept = [i for i, row_id in enumerate(p.ids) if row_id not in leaked]
     if not kept or len(kept) == len(p.ids):
         return None
-    clean = p.take(np.array(kept))
-    return {"rows": len(kept), "left_out": len(p.ids) - len(kept), "scores": with_intervals(clean, metrics)}
+    clean, own = p.take(np.array(kept)), None if groups is None else [groups[i] for i in kept]
+    return {"rows": len(kept), "left_out": len(p.ids) - len(kept), "scores": with_intervals(clean, metrics, own)}
 
 
 def _thinned(xs: Any, ys: Any) -> list[list[float]]:

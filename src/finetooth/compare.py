@@ -1,0 +1,67 @@
+"""Two runs on the same rows: is one better, and how sure is that?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finetooth.errors import RunError
+from finetooth.evaluate import ended, evaluate, known_metrics, reread
+from finetooth.metrics import Metric, holm
+from finetooth.report import with_intervals
+from finetooth.run import Run
+from finetooth.verdict import answer, difference
+
+WORDS = {"better": "first", "worse": "second"}
+
+
+def compare(
+    first: Run | str | Path, second: Run | str | Path, *, test: bool = False, metrics: Sequence[Metric] = ()
+) -> dict[str, Any]:
+    """Both runs' scores on the rows that both kept to choose the epoch by, their differences, and which is better.
+
+    With `test` on the sealed rows: what was not opened yet is opened, in both. Differences are paired and above 0.0
+    where the first is better; the first run's own metric decides, the p-values of the others are adjusted for their
+    number. Raises RunError where the rows or the classes are not the same.
+    """
+    runs = [ended(run) for run in (first, second)]
+    part = "test" if test else "validation"
+    one, other = ({*getattr(run.split, part)} for run in runs)
+    names = [run.json("data.json")["names"] for run in runs]
+    if names[0] != names[1]:
+        raise RunError(f"{runs[0].path} and {runs[1].path}: they tell different classes apart, so they do not compare.")
+    if one != other or not one:
+        raise RunError(
+            f"{runs[0].path} and {runs[1].path}: {len(one & other):,} of {len(one | other):,} {part} rows are the "
+            f"same, expected all: train both on the same data with the same split.seed."
+        )
+    for run in runs:
+        if test and run.json("report.json")["test"] is None:
+            evaluate(run)
+    p = runs[0].predictions(part)
+    theirs = runs[1].predictions(part)
+    place = {row_id: i for i, row_id in enumerate(theirs.ids)}
+    theirs = theirs.take(np.array([place[row_id] for row_id in p.ids]))
+    groups = None
+    if runs[0].columns.group is not None:
+        table = reread(runs[0])
+        groups = [table.groups[table.position[i]] for i in p.ids]
+    known = known_metrics(runs[0], metrics)
+    goal = runs[0].json("report.json")["goal"]["metric"]
+    found = {name: difference(metric, p, theirs, groups) for name, metric in known.items()}
+    adjusted = holm({n: d["p_value"] for n, d in found.items() if d["p_value"] is not None and n != goal})
+    values = [with_intervals(each, known, groups) for each in (p, theirs)]
+    return {
+        "runs": [run.path.resolve().name for run in runs],
+        "part": part,
+        "rows": len(p.ids),
+        "metric": goal,
+        "scores": {
+            name: {"first": values[0][name], "second": values[1][name], **found[name], "adjusted": adjusted.get(name)}
+            for name in known
+        },
+        "primary": {"answer": WORDS.get(answer(found[goal]), answer(found[goal])), **found[goal]},
+    }

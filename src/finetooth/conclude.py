@@ -1,0 +1,163 @@
+"""After the last step: honest probabilities, decisions that serve, and the baselines; all by validation rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetooth import baselines, decide, forgetting, machine, transfer
+from finetooth.backbones import cool, load_tuned
+from finetooth.baselines import Baseline, Reader, Rows
+from finetooth.errors import UserError
+from finetooth.linear import Affine
+from finetooth.prepare import Job
+from finetooth.progress import Progress
+from finetooth.readers import read
+from finetooth.run import Run
+from finetooth.table import Predictions, Table
+from finetooth.tasks import TASKS
+
+EXAMPLE = 8  # rows on which a changed head is looked at
+
+
+def calibrate(job: Job) -> tuple[Predictions, dict[str, Any]]:
+    """What the net says of the validation rows, in fp32, once a temperature is divided into its last layer."""
+    p = job.look(job.backbone.net, precision="fp32")
+    told = {"temperature": 1.0, "rows": len(p.ids)}
+    if not job.plan.calibrate:
+        return p, {**told, "applied": "not applied: the plan says calibrate: false"}
+    if len(p.ids) < decide.FEWEST:
+        return p, {**told, "applied": f"not applied: fewer than {decide.FEWEST} validation rows"}
+    found = decide.temperature(p)
+    if found == 1.0:
+        return p, {**told, "applied": "not applied: the probabilities are as honest as these rows can tell"}
+    rows = np.arange(min(EXAMPLE, len(job.validation)))
+    inputs, _ = job.task.collate(job.validation, rows, job.backbone.tokenizer.pad_token_id)
+    example = {name: tensor.to(machine.device()) for name, tensor in inputs.items()}
+    if not cool(job.backbone.net, len(job.names), found, example):
+        return p, {**told, "applied": "not applied: the last layer of this network could not be told"}
+    return decide.cooled(p, found), {**told, "temperature": found, "applied": "in the last layer"}
+
+
+def rule_of(job: Job, p: Predictions) -> decide.Rule | None:
+    """How the plan wants probabilities to become decisions; None where the likeliest class is decided."""
+    threshold = job.plan.threshold
+    if threshold == "argmax":
+        return None
+    if isinstance(threshold, str):
+        return decide.thresholds(p, job.metrics[job.plan.metric_for_best_model if threshold == "auto" else threshold])
+    return decide.cheapest(p, threshold)
+
+
+def judge_baselines(run: Run, table: Table, job: Job, seconds: float, progress: Progress) -> None:
+    """Fit the baselines on the training rows, keep what they say of the validation rows, and what was forgotten.
+
+    They take at most the larger of a tenth of `seconds`, which training took, and 20 seconds.
+    """
+    clock, names = perf_counter(), job.names
+    training, validation = (Rows.of(table, encoded.ids, names) for encoded in (job.training, job.validation))
+    fitted, left_out = without_network(training, names)
+    transferred: dict[str, Any] = {"centroid": None, "h_score": None}
+    forgot = None
+    try:
+        # The network as it was before: what was tuned has changed it.
+        untouched = job.task.load(job.backbone.source, names, seed=job.plan.seed)
+    except UserError as error:
+        left_out["frozen_probe"] = left_out["untuned"] = str(error)
+    else:
+        before, after = (
+            Reader(backbone.net, backbone.tokenizer, job.task, int(job.plan.max_length), job.plan.precision)
+            for backbone in (untouched, job.backbone)
+        )
+        left = baselines.budget(seconds) - (perf_counter() - clock)
+        probed = baselines.probe(training, before, names, seconds=max(left, 1.0), progress=progress)
+        fitted["frozen_probe"] = probed.baseline
+        keep_probe(run, probed.affine)
+        if untouched.answers:
+            fitted["untuned"] = Baseline(lambda rows: before.predict(rows, names), 0, 0.0)
+        else:
+            left_out["untuned"] = "the model has no head for these classes, so it cannot answer before it is tuned"
+        transferred = {
+            "centroid": transfer.centroid(probed.states, probed.targets, before.states(validation), validation.targets),
+            "h_score": transfer.h_score(probed.states, probed.targets),
+        }
+        forgot = forgotten(job, before, after, validation)
+    spent: dict[str, dict[str, float]] = {}
+    if Run(run.scratch).finished:
+        run.write_predictions("validation-scratch", Run(run.scratch).predictions("validation"))
+        beside = Run(run.scratch).json("machine.json")["seconds"]["train"]
+        spent["scratch"] = {"rows": len(training.ids), "seconds": beside}
+    for name, baseline in fitted.items():
+        began = perf_counter()
+        run.write_predictions(f"validation-{name}", baseline.predict(validation, names))
+        spent[name] = {"rows": baseline.rows, "seconds": baseline.seconds + perf_counter() - began}
+    run.write("baselines.json", {"fitted": spent, "left_out": left_out, "transfer": transferred, "forgetting": forgot})
+
+
+def without_network(training: Rows, names: list[str]) -> tuple[dict[str, Baseline], dict[str, str]]:
+    """The baselines that need no network, by name, and why one is left out."""
+    fitted, left_out = {"majority": baselines.majority(training, names)}, {}
+    counted = baselines.words(training, names)
+    if counted is None:
+        left_out["tfidf"] = f"{len(names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
+    else:
+        fitted["tfidf"] = counted
+    return fitted, left_out
+
+
+def asked_again(run: Run, table: Table, test: Rows, names: list[str]) -> dict[str, Predictions]:
+    """What the run's baselines say of the test rows; without those that cannot be had any more."""
+    plan, known, task = run.plan, run.json("baselines.json")["fitted"], TASKS[run.plan.task]
+    fitted: dict[str, Baseline] = {}
+    if all(i in table.position for i in run.split.train):
+        fitted |= without_network(Rows.of(table, run.split.train, names), names)[0]
+    if "frozen_probe" in known:
+        try:
+            untouched = task.load(run.json("data.json")["model"], names, seed=plan.seed)
+        except UserError:
+            known = {name: known[name] for name in known if name not in ("frozen_probe", "untuned")}
+        else:
+            reader = Reader(untouched.net, untouched.tokenizer, task, int(plan.max_length), plan.precision)
+            fitted["frozen_probe"] = Baseline(baselines.again(kept_probe(run), reader), 0, 0.0)
+            fitted["untuned"] = Baseline(lambda rows: reader.predict(rows, names), 0, 0.0)
+    if "scratch" in known:
+        scratch = Reader(*load_tuned(Run(run.scratch).model), task, int(plan.max_length), "fp32")
+        fitted["scratch"] = Baseline(lambda rows: scratch.predict(rows, names), 0, 0.0)
+    return {name: fitted[name].predict(test, names) for name in known if name in fitted}
+
+
+def forgotten(job: Job, before: Reader, after: Reader, validation: Rows) -> dict[str, Any] | None:
+    """What the network could do and no longer can: on the plan's `keep` rows, else on the validation texts."""
+    if job.plan.keep is not None:
+        table = read(job.plan.keep)
+        right = [forgetting.kept(_reading(reader), table) for reader in (before, after)]
+        return forgetting.told(f"the labels of {Path(job.plan.keep).name}, read off by a linear probe", *right)
+    texts = forgetting.chosen(validation.texts)
+    if len(texts) < 2:
+        return None
+    right = [forgetting.halves_found(_reading(reader), texts) for reader in (before, after)]
+    return forgetting.told("the two halves of an unseen text found among those of all others", *right)
+
+
+def _reading(reader: Reader) -> forgetting.Read:
+    def states(texts: Sequence[str]) -> NDArray[np.float64]:
+        return reader.states(Rows([str(i) for i in range(len(texts))], texts, np.full(len(texts), -1)))
+
+    return states
+
+
+def keep_probe(run: Run, probe: Affine) -> None:
+    """probe.npz: the numbers of the linear probe, to be asked again of the test rows."""
+    with open(run.path / "probe.npz", "wb") as file:
+        np.savez_compressed(file, weights=probe.weights, bias=probe.bias)
+
+
+def kept_probe(run: Run) -> Affine:
+    """What `keep_probe` kept."""
+    with np.load(run.path / "probe.npz", allow_pickle=False) as kept:
+        return Affine(kept["weights"], kept["bias"])

@@ -1,0 +1,84 @@
+"""What the model could do before it was tuned, and can no longer: asked of both on texts that it did not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetooth import linear, tfidf
+from finetooth.metrics import bca, wilson
+from finetooth.metrics.intervals import FEWEST_ROWS, Interval
+from finetooth.seeds import row_keys
+from finetooth.table import Table
+
+Right = NDArray[np.bool_]
+Read = Callable[[Sequence[str]], NDArray[np.float64]]  # texts -> states, (texts, width)
+
+MOST = 500  # texts that are asked about
+SHORTEST = 20  # characters of a text whose halves still say something
+FOLDS = 5
+STRENGTH = 1e-2
+
+
+def halves_found(read: Read, texts: Sequence[str]) -> Right:
+    """For each text whether its first half is more like its own second half than like any other's.
+
+    Whoever reads texts well knows what goes together; no label is needed. States are compared by their cosine, once
+    what all have in common is taken off.
+    """
+    first, second = zip(*(halved(text) for text in texts), strict=True)
+    states = [read(half) for half in (first, second)]
+    unit = [
+        (s - s.mean(axis=0)) / np.maximum(np.linalg.norm(s - s.mean(axis=0), axis=1, keepdims=True), 1e-12)
+        for s in states
+    ]
+    found: Right = (unit[0] @ unit[1].T).argmax(axis=1) == np.arange(len(texts))
+    return found
+
+
+def halved(text: str) -> tuple[str, str]:
+    """The two halves of a text, cut at the space nearest the middle, where there is one within a quarter of it."""
+    middle = len(text) // 2
+    spaces = [i for i, character in enumerate(text) if character.isspace() and abs(i - middle) <= len(text) / 4]
+    cut = min(spaces, key=lambda i: abs(i - middle), default=middle)
+    return text[:cut], text[cut:]
+
+
+def kept(read: Read, table: Table) -> Right:
+    """For each row of a labelled table whether a probe that did not see it reads its label off the states."""
+    texts, labels = ["\n".join(row) for row in table.inputs], [str(label) for label in table.labels]
+    names = sorted(set(labels))
+    targets = np.array([names.index(label) for label in labels])
+    keys = row_keys(table.ids)
+    folds = tfidf.folds_of(targets, np.arange(len(texts)), keys, FOLDS)
+    p = linear.out_of_fold(read(texts), targets, folds, len(names), keys, linear.probe(STRENGTH))
+    found: Right = p.argmax(axis=1) == targets
+    return found
+
+
+def chosen(texts: Sequence[str]) -> list[str]:
+    """At most MOST of the texts that are long enough to be halved, drawn by their content; each once."""
+    long = sorted({text for text in texts if len(text) >= SHORTEST})
+    keys = row_keys(long)
+    return [long[i] for i in tfidf.some(keys, np.arange(len(long)), MOST).tolist()]
+
+
+def told(probe: str, before: Right, after: Right) -> dict[str, Any]:
+    """Before, after and the difference as shares with their intervals, of the same rows."""
+    rows = len(before)
+    change = after.astype(float) - before.astype(float)
+    if rows < FEWEST_ROWS:
+        why = f"too few rows ({rows:,}, {FEWEST_ROWS} are the least)"
+        estimates = [Interval(float(x.mean()), None, None, why) for x in (before, after, change)]
+    else:
+        ends = bca(lambda weights: weights @ change / weights.sum(axis=1), np.arange(rows))
+        estimates = [
+            *(Interval(float(x.mean()), *wilson(float(x.sum()), rows), "Wilson") for x in (before, after)),
+            Interval(float(change.mean()), *(ends if change.any() else (0.0, 0.0)), "paired bootstrap"),
+        ]
+    fields = zip(("before", "after", "difference"), map(asdict, estimates), strict=True)
+    return {"probe": probe, "rows": rows, **dict(fields)}

@@ -1,0 +1,79 @@
+"""Is the tuned model better, than what, and how sure is that? Predictions in, plain numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+from finetooth.metrics import Metric, holm, mcnemar, paired, too_few, units_of
+from finetooth.table import Predictions
+
+LEVEL = 0.95
+
+
+def strongest(metric: Metric, others: Mapping[str, Predictions]) -> str:
+    """The baseline that does best on these rows, the first of equals; to be asked of validation rows."""
+    sign = 1.0 if metric.better == "higher" else -1.0
+
+    def worth(name: str) -> float:
+        value = metric.of(others[name])
+        return sign * value if isfinite(value) else float("-inf")
+
+    return max(others, key=worth)
+
+
+def judged(
+    metric: Metric,
+    tuned: Predictions,
+    others: Mapping[str, Predictions],
+    against: str,
+    groups: Sequence[str | None] | None,
+) -> dict[str, Any]:
+    """The verdict on one metric: against one model, chosen beforehand, and beside it the others.
+
+    `answer` is better, worse, not shown, or too few; differences are above 0.0 where the tuned model is better. The
+    p-values of the others are adjusted for their number.
+    """
+    primary = difference(metric, tuned, others[against], groups)
+    rest = {name: difference(metric, tuned, p, groups) for name, p in others.items() if name != against}
+    asked = {name: found["p_value"] for name, found in rest.items() if found["p_value"] is not None}
+    adjusted = holm(asked)
+    return {
+        "answer": answer(primary),
+        "metric": metric.name,
+        "against": against,
+        "better_than": against if answer(primary) == "better" else None,
+        **primary,
+        "others": {name: {**found, "adjusted": adjusted.get(name)} for name, found in rest.items()},
+    }
+
+
+def answer(found: Mapping[str, Any]) -> str:
+    """What a difference with its interval says, in a word or two."""
+    if found["low"] is None:
+        return "too few"
+    return "better" if found["low"] > 0 else "worse" if found["high"] < 0 else "not shown"
+
+
+def difference(
+    metric: Metric, one: Predictions, other: Predictions, groups: Sequence[str | None] | None
+) -> dict[str, Any]:
+    """By how much one model is better than another on the same rows, how sure that is, and what could have been seen.
+
+    `mcnemar` is given for independent rows and a metric that is a share of right ones.
+    """
+    units = units_of(groups, len(one.labels))
+    sign = 1.0 if metric.better == "higher" else -1.0
+    value = sign * (metric.of(one) - metric.of(other))
+    found: dict[str, Any] = dict.fromkeys(("low", "high", "p_value", "mcnemar", "smallest"))
+    if why := too_few(metric, one, units):
+        return {"difference": value if isfinite(value) else None, **found, "how": why}
+    compared = asdict(paired(metric, one, other, units))
+    alone = len(set(units.tolist())) == len(units)
+    found["mcnemar"] = mcnemar(one, other) if metric.share is not None and alone else None
+    found |= {
+        key: compared[key] if isfinite(compared[key]) else None for key in compared if key in {"difference", *found}
+    }
+    return {**found, "how": "paired bootstrap" + ("" if alone else " over groups")}
