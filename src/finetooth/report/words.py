@@ -22,6 +22,14 @@ METRICS = {
     "loss": "loss",
 }
 
+BASELINES = {
+    "majority": "commonest label",
+    "words": "words and letters",
+    "probe": "linear probe",
+    "untuned": "before tuning",
+    "scratch": "from scratch",
+}
+
 
 def metric(name: str) -> str:
     """The name of a metric as people write it."""
@@ -38,6 +46,35 @@ def interval(estimate: Mapping[str, float | None]) -> str:
     low, high = estimate["low"], estimate["high"]
     value = score(estimate["value"])
     return value if low is None or high is None else f"{value} [{low:.3f}, {high:.3f}]"
+
+
+def signed(estimate: Mapping[str, Any]) -> str:
+    """A difference with its sign: +0.079 [+0.055, +0.103]."""
+    value, low, high = estimate["value"], estimate["low"], estimate["high"]
+    if value is None:
+        return "n/a"
+    return f"{value:+.3f}" if low is None or high is None else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def missing(estimates: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Why some scores have no interval, a sentence for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, estimate in estimates.items():
+        if estimate["low"] is None or estimate["high"] is None:
+            reasons.setdefault(estimate["how"], []).append(metric(name))
+    for how, names in reasons.items():
+        whose = "any score" if len(names) == len(estimates) else ", ".join(names)
+        yield f"No interval for {whose}: {line(how)}."
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with three decimals, or that it is smaller."""
+    return "<0.001" if value is not None and value < 0.001 else score(value)
+
+
+def baseline(name: str) -> str:
+    """The short name of a baseline, for tables and charts."""
+    return BASELINES.get(name) or line(name)
 
 
 def number(value: float | None) -> str:
@@ -96,12 +133,6 @@ def title(report: Mapping[str, Any]) -> str:
     return f"{line(report['model'])}, tuned to tell {aim}"
 
 
-def verdict_metric(report: Mapping[str, Any]) -> str:
-    """The metric that chose the epoch, or accuracy where guessing has no value of that metric."""
-    name: str = report["best"]["metric"]
-    return name if report["baselines"]["majority"].get(name) is not None else "accuracy"
-
-
 def what(report: Mapping[str, Any]) -> str:
     """What was tuned on how many rows of what."""
     rows = count(report["rows"]["train"], "row")
@@ -114,36 +145,86 @@ def evaluate(report: Mapping[str, Any]) -> str:
 
 
 def verdict(report: Mapping[str, Any]) -> str:
-    """How good the model is, against answering the commonest class to everything."""
-    name = verdict_metric(report)
-    majority = report["baselines"]["majority"]
-    guess = majority[name]
-    guessing = f"Always answering “{clip(majority['label'], 40)}” would score {score(guess)}"
-    rows = count(report["rows"]["test"], "test row")
-    if report["test"] is None:
-        return (
-            f"On the validation rows its {metric(name)} is {score(report['validation'][name])}. {guessing}. "
-            "The validation rows also chose the epoch, which flatters the model a little; "
-            f"the {rows} that would tell are still sealed."
-        )
-    estimate = report["test"][name]
-    low, high = estimate["low"], estimate["high"]
-    if low is None or high is None:
-        weighed = ""
-    elif low > guess:
-        weighed = ", which lies below the whole interval"
-    elif high < guess:
-        weighed = ", which lies above the whole interval: the model is worse than guessing"
-    else:
-        weighed = ", which lies inside the interval: the model is not shown to be better than guessing"
-    clean = report["without_leaks"]
-    if clean is None:
-        return f"On {rows} it never saw, its {metric(name)} is {interval(estimate)}. {guessing}{weighed}."
-    return (
-        f"On {rows} its {metric(name)} is {interval(estimate)}; {count(clean['left_out'])} of them stand in other "
-        f"parts too, and on the {count(clean['rows'])} it never saw it is {interval(clean['scores'][name])}. "
-        f"{guessing}{weighed}."
+    """Whether tuning was worth it: two sentences, and one each for rows that leaked and for further seeds."""
+    told = _sealed(report) if report["verdict"] is None else _judged(report, report["verdict"])
+    return " ".join([*told, *_without_leaks(report), *_seeds(report)])
+
+
+def _sealed(report: Mapping[str, Any]) -> list[str]:
+    name, strongest = report["goal"]["metric"], report["strongest"]
+    rows = report["rows"]
+    against = score(report["baselines"][strongest]["validation"].get(name))
+    told = (
+        f"On the {count(rows['validation'], 'validation row')} its {metric(name)} is "
+        f"{score(report['validation'][name])}; {_strongest(report, strongest)} scores {against} there."
     )
+    flattered = "The validation rows also chose the epoch, which flatters the model a little"
+    if not rows["test"]:
+        return [told, f"{flattered}; no rows were set aside to tell whether it is better."]
+    sealed = f"the {count(rows['test'], 'test row')} that would tell are still sealed until `finetooth evaluate`"
+    return [told, f"{flattered}; {sealed} opens them."]
+
+
+def _judged(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    name, against = found["metric"], found["against"]
+    seen = "it never saw" if report["without_leaks"] is None else "set aside for the test"
+    scores = (
+        f"{_strongest(report, against)}: on {count(report['rows']['test'], 'row')} {seen}, its {metric(name)} is "
+        f"{interval(report['test'][name])} against {score(report['baselines'][against]['test'].get(name))}"
+    )
+    chosen = "this comparison was chosen on the validation rows, before the test rows were opened"
+    gap = found["difference"]
+    if found["answer"] == "too few":
+        return [
+            f"There are too few test rows to tell whether the tuned model is better than {scores}.",
+            f"The reason: {line(gap['how'])}; {chosen}.",
+        ]
+    if found["answer"] == "not shown":
+        told = f"The tuned model is not shown to be better than {scores}, a difference of {signed(gap)}."
+        least = f"these rows would show a true difference of {score(found['smallest'])} 80 times of 100"
+        return [told, f"{_chance(found['p_value'])}; {least}, and {chosen}."]
+    if found["answer"] == "worse":
+        gap = {"value": -gap["value"], "low": -gap["high"], "high": -gap["low"]}
+    told = f"The tuned model is {found['answer']} than {scores}, {found['answer']} by {interval(gap)}."
+    return [told, f"{_chance(found['p_value'])}; {chosen}."]
+
+
+def _strongest(report: Mapping[str, Any], name: str) -> str:
+    return f"the strongest baseline ({clip(report['baselines'][name]['says'], 90)})"
+
+
+def _chance(p: float | None) -> str:
+    if p is None:
+        return "How often chance alone would show such a difference could not be computed"
+    of_thousand = "fewer than 1" if p < 0.001 else f"about {round(1000 * p):,}"
+    told = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return (
+        f"Were the two equally good, chance alone would show a difference this large in {of_thousand} of 1,000 "
+        f"such tests ({told})"
+    )
+
+
+def _without_leaks(report: Mapping[str, Any]) -> Iterator[str]:
+    clean = report["without_leaks"]
+    if clean is not None:
+        name = report["goal"]["metric"]
+        verb = "stands" if clean["left_out"] == 1 else "stand"
+        yield (
+            f"{count(clean['left_out'])} of the test rows {verb} in other parts too, and on the "
+            f"{count(clean['rows'])} it never saw its {metric(name)} is {interval(clean['scores'][name])}."
+        )
+
+
+def _seeds(report: Mapping[str, Any]) -> Iterator[str]:
+    seeds = report["seeds"]
+    if seeds is not None:
+        part = "validation" if seeds["test"] is None else "test"
+        over = seeds[part]
+        yield (
+            f"Trained with {count(len(over['values']), 'seed')}, its {metric(seeds['metric'])} on the {part} rows is "
+            f"{score(over['mean'])} on average, with a spread of {score(over['spread'])}, and {score(over['worst'])} "
+            "at worst."
+        )
 
 
 def opened(report: Mapping[str, Any]) -> str:
