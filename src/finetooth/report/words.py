@@ -41,7 +41,7 @@ def score(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.3f}"
 
 
-def interval(estimate: Mapping[str, float | None]) -> str:
+def interval(estimate: Mapping[str, Any]) -> str:
     """0.861 [0.840, 0.881], or the value alone where no interval could be computed."""
     low, high = estimate["low"], estimate["high"]
     value = score(estimate["value"])
@@ -184,7 +184,7 @@ def _judged(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
         least = f"these rows would show a true difference of {score(found['smallest'])} 80 times of 100"
         return [told, f"{_chance(found['p_value'])}; {least}, and {chosen}."]
     if found["answer"] == "worse":
-        gap = {"value": -gap["value"], "low": -gap["high"], "high": -gap["low"]}
+        gap = {"value": abs(gap["value"]), "low": abs(gap["high"]), "high": abs(gap["low"])}  # all are below 0
     told = f"The tuned model is {found['answer']} than {scores}, {found['answer']} by {interval(gap)}."
     return [told, f"{_chance(found['p_value'])}; {chosen}."]
 
