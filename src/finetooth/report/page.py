@@ -60,8 +60,8 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    told = ("metric", "score", "interval", "signed", "p_value", "baseline", "number", "count", "duration", "size")
-    environment.filters |= {name: getattr(words, name) for name in (*told, "clip", "line")}
+    told = ("metric", "score", "interval", "signed", "p_value", "p_equals", "baseline", "number", "count", "duration")
+    environment.filters |= {name: getattr(words, name) for name in (*told, "size", "clip", "line")}
     environment.filters |= {"ends": ends, "at": at}
     return environment.get_template(name)
 

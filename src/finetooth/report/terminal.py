@@ -91,14 +91,15 @@ def show_comparison(content: Mapping[str, Any], console: Console) -> None:
         scores.add_row(Text(words.metric(name)), *values, *chances, style=style)
     console.print(scores)
     _missing({name: row["difference"] for name, row in content["scores"].items()}, console)
-    console.print(Text(f"A difference above 0 speaks for {first}. The comparison by {metric} was chosen beforehand:"))
-    mcnemar = "" if primary["mcnemar"] is None else f"; McNemar's exact test p = {words.p_value(primary['mcnemar'])}"
-    console.print(
-        Text(
-            f"{words.signed(primary['difference'])}, p = {words.p_value(primary['p_value'])}{mcnemar}. These rows would "
-            f"show a true difference of {words.score(primary['smallest'])} 80 times of 100."
-        )
-    )
+    told = [
+        f"A difference above 0 speaks for {first}. The comparison by {metric} was chosen beforehand: "
+        f"{words.signed(primary['difference'])}, {words.p_equals(primary['p_value'])}."
+    ]
+    if primary["mcnemar"] is not None:
+        told.append(f"McNemar's exact test: {words.p_equals(primary['mcnemar'])}.")
+    if primary["smallest"] is not None:
+        told.append(f"A true difference of {words.score(primary['smallest'])} would be shown 80 times of 100.")
+    console.print(Text(" ".join(told)))
 
 
 def _missing(estimates: Mapping[str, Mapping[str, Any]], console: Console) -> None:

@@ -72,6 +72,11 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value is not None and value < 0.001 else score(value)
 
 
+def p_equals(value: float | None) -> str:
+    """p = 0.012, or p < 0.001."""
+    return "p < 0.001" if value is not None and value < 0.001 else f"p = {score(value)}"
+
+
 def baseline(name: str) -> str:
     """The short name of a baseline, for tables and charts."""
     return BASELINES.get(name) or line(name)
@@ -197,10 +202,9 @@ def _chance(p: float | None) -> str:
     if p is None:
         return "How often chance alone would show such a difference could not be computed"
     of_thousand = "fewer than 1" if p < 0.001 else f"about {round(1000 * p):,}"
-    told = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
     return (
         f"Were the two equally good, chance alone would show a difference this large in {of_thousand} of 1,000 "
-        f"such tests ({told})"
+        f"such tests ({p_equals(p)})"
     )
 
 
