@@ -26,7 +26,9 @@ def html(report: Mapping[str, Any]) -> str:
         report=report,
         title=words.title(report),
         what=words.what(report),
-        verdict=words.verdict(report),
+        answer=words.answer(report),
+        judgement=words.judgement(report),
+        besides=words.besides(report),
         evaluate=words.evaluate(report),
         opened=words.opened(report),
         ruler=ruler(report),
@@ -100,8 +102,10 @@ def ruler(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     name, strongest = report["goal"]["metric"], report["strongest"]
     part, _ = words.shown(report)
     guess = {"value": report["baselines"][strongest][part].get(name), "low": None, "high": None}
-    told: list[tuple[str, str, Estimate]] = [("guess", words.baseline(strongest), guess)]
-    told.append((part, f"tuned, {part}", tuned(report)))
+    told: list[tuple[str, str, Estimate]] = [
+        ("guess", "strongest baseline", guess),
+        (part, "tuned model", tuned(report)),
+    ]
     known = all(e["value"] is not None and 0 <= e["value"] <= 1 for _, _, e in told)
     if not known or report["goal"]["better"] == "lower":
         return []

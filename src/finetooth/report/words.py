@@ -149,10 +149,34 @@ def evaluate(report: Mapping[str, Any]) -> str:
     return f"finetooth evaluate {shlex.quote(line(report['path']))}"
 
 
+ANSWERS = {
+    "better": "Better than the strongest baseline",
+    "worse": "Worse than the strongest baseline",
+    "not shown": "Not shown to be better than the strongest baseline",
+    "too few": "Too few test rows to tell",
+}
+
+
+def answer(report: Mapping[str, Any]) -> str:
+    """The verdict in a few words."""
+    if report["verdict"] is not None:
+        return ANSWERS[report["verdict"]["answer"]]
+    return "No verdict yet: the test rows are sealed" if report["rows"]["test"] else "No verdict: no test rows"
+
+
 def verdict(report: Mapping[str, Any]) -> str:
-    """Whether tuning was worth it: two sentences, and one each for rows that leaked and for further seeds."""
-    told = _sealed(report) if report["verdict"] is None else _judged(report, report["verdict"])
-    return " ".join([*told, *_without_leaks(report), *_seeds(report)])
+    """Whether tuning was worth it, in two sentences, and what stands beside them."""
+    return " ".join([judgement(report), *besides(report)])
+
+
+def judgement(report: Mapping[str, Any]) -> str:
+    """Two sentences: the tuned model against the strongest baseline, and how sure that is."""
+    return " ".join(_sealed(report) if report["verdict"] is None else _judged(report, report["verdict"]))
+
+
+def besides(report: Mapping[str, Any]) -> list[str]:
+    """What a verdict must not hide: baselines that overtook, test rows that leaked, how other seeds came out."""
+    return [*_overtaking(report), *_without_leaks(report), *_seeds(report)]
 
 
 def _sealed(report: Mapping[str, Any]) -> list[str]:
@@ -165,9 +189,9 @@ def _sealed(report: Mapping[str, Any]) -> list[str]:
     )
     flattered = "The validation rows also chose the epoch, which flatters the model a little"
     if not rows["test"]:
-        return [told, f"{flattered}; no rows were set aside to tell whether it is better."]
-    sealed = f"the {count(rows['test'], 'test row')} that would tell are still sealed until `finetooth evaluate`"
-    return [told, f"{flattered}; {sealed} opens them."]
+        return [told, f"{flattered}; no rows were set aside to tell whether tuning paid."]
+    sealed = f"the {count(rows['test'], 'test row')}, which stay sealed until finetooth evaluate opens them"
+    return [told, f"{flattered}; whether tuning paid is told by {sealed}."]
 
 
 def _judged(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -186,7 +210,7 @@ def _judged(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
         ]
     if found["answer"] == "not shown":
         told = f"The tuned model is not shown to be better than {scores}, a difference of {signed(gap)}."
-        least = f"these rows would show a true difference of {score(found['smallest'])} 80 times of 100"
+        least = f"a true difference of {score(found['smallest'])} would be shown 80 times of 100 on so many rows"
         return [told, f"{_chance(found['p_value'])}; {least}, and {chosen}."]
     if found["answer"] == "worse":
         gap = {"value": abs(gap["value"]), "low": abs(gap["high"]), "high": abs(gap["low"])}  # all are below 0
@@ -195,7 +219,10 @@ def _judged(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
 
 
 def _strongest(report: Mapping[str, Any], name: str) -> str:
-    return f"the strongest baseline ({clip(report['baselines'][name]['says'], 90)})"
+    """The baseline with how many it was chosen from."""
+    all_ = len(report["baselines"])
+    chosen = f"the strongest of {all_} baselines" if all_ > 1 else "the only baseline"
+    return f"{chosen} ({clip(report['baselines'][name]['says'], 90)})"
 
 
 def _chance(p: float | None) -> str:
@@ -206,6 +233,18 @@ def _chance(p: float | None) -> str:
         f"Were the two equally good, chance alone would show a difference this large in {of_thousand} of 1,000 "
         f"such tests ({p_equals(p)})"
     )
+
+
+def _overtaking(report: Mapping[str, Any]) -> Iterator[str]:
+    """Baselines that do better on the test rows than the one which the validation rows chose."""
+    if report["verdict"] is None:
+        return
+    name, against = report["verdict"]["metric"], report["verdict"]["against"]
+    sign = 1 if report["goal"]["better"] == "higher" else -1
+    scores = {key: row["test"].get(name) for key, row in report["baselines"].items()}
+    for key, value in scores.items():
+        if value is not None and scores[against] is not None and sign * value > sign * scores[against]:
+            yield f"On the test rows another baseline ({baseline(key)}) does better than that one: {score(value)}."
 
 
 def _without_leaks(report: Mapping[str, Any]) -> Iterator[str]:
