@@ -102,15 +102,13 @@ def ruler(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     name, strongest = report["goal"]["metric"], report["strongest"]
     part, _ = words.shown(report)
     guess = {"value": report["baselines"][strongest][part].get(name), "low": None, "high": None}
-    told: list[tuple[str, str, Estimate]] = [
-        ("guess", "strongest baseline", guess),
-        (part, "tuned model", tuned(report)),
-    ]
-    known = all(e["value"] is not None and 0 <= e["value"] <= 1 for _, _, e in told)
+    told = {"guess": ("strongest baseline", guess), part: ("tuned model", tuned(report))}
+    known = all(e["value"] is not None and 0 <= e["value"] <= 1 for _, e in told.values())
     if not known or report["goal"]["better"] == "lower":
         return []
     return [
-        {"kind": kind, "name": name, "text": words.interval(e), "anchor": _anchor(e), **e} for kind, name, e in told
+        {"kind": kind, "says": says, "text": words.interval(e), "anchor": _anchor(e), **e}
+        for kind, (says, e) in told.items()
     ]
 
 

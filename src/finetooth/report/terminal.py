@@ -25,7 +25,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
 
     part, detail = words.shown(report)
     strongest = report["baselines"][report["strongest"]]
-    columns = [*(["test"] if test is not None else []), "validation", f"{words.baseline(report['strongest'])}, {part}"]
+    columns = [*(["test"] if test is not None else []), "validation", f"strongest baseline, {part}"]
     scores = _table("metric", *columns)
     for name, value in report["validation"].items():
         cells = [words.score(value), words.score(strongest[part][name]) if name in strongest[part] else ""]
