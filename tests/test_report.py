@@ -54,11 +54,114 @@ def detail(labels: list[str]) -> dict[str, Any]:
     }
 
 
+def estimate(value: float, half: float | None = None) -> dict[str, Any]:
+    """A value with an interval of this half width, or why it has none."""
+    if half is None:
+        return {"value": value, "low": None, "high": None, "how": "too few rows (120, 200 are the least)"}
+    return {"value": value, "low": value - half, "high": value + half, "how": "BCa"}
+
+
+def baselines(labels: list[str], opened: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    told = {
+        "majority": (f"always answering “{labels[1]}”", 0.512),
+        "words": ("TF-IDF of words and letters with a linear classifier", 0.645),
+        "probe": ("a linear probe of the untouched model", 0.633),
+        "untuned": ("the model before tuning", 0.498),
+    }
+    for name, (says, accuracy) in told.items():
+        scores = {"accuracy": accuracy + 0.01, "macro_f1": accuracy - 0.178, "auroc": None}
+        test = {"accuracy": accuracy, "macro_f1": accuracy - 0.178, "auroc": None} if opened else None
+        found[name] = {"says": says, "rows": 8454, "seconds": 2.25, "validation": scores, "test": test}
+    found["majority"]["label"] = labels[1]
+    return found
+
+
+def judged(answer: str = "better", value: float = 0.056, half: float | None = 0.031) -> dict[str, Any]:
+    """The verdict against words and letters, which score 0.645 on the test rows."""
+    other = {"p_value": 0.0113, "smallest": 0.0377}
+    return {
+        "answer": answer,
+        "metric": "accuracy",
+        "against": "words",
+        "difference": estimate(value, half),
+        "p_value": 0.0004,
+        "mcnemar": 0.00061,
+        "smallest": 0.0443,
+        "others": {
+            "majority": {"difference": estimate(0.189, 0.04), "adjusted": 0.0004, **other},
+            "probe": {"difference": estimate(0.068, 0.03), "adjusted": 0.0226, **other},
+            "untuned": {"difference": estimate(0.203, 0.04), "adjusted": 0.0004, **other},
+        },
+    }
+
+
+def calibration(opened: bool) -> dict[str, Any]:
+    def state(ece: float) -> dict[str, Any]:
+        bins = [{"confidence": 0.5 + n / 30, "right": 0.5 + n / 30 - ece, "rows": 70} for n in range(15)]
+        return {"loss": 0.4567, "brier": 0.2468, "ece": estimate(ece, 0.011), "floor": 0.0141, "bins": bins}
+
+    states, curve = {"before": state(0.0832), "after": state(0.0213)}, [[n / 100, 1 - n / 600] for n in range(1, 101)]
+    return {
+        "temperature": 1.737,
+        "applied": "in the last layer",
+        "rows": 1056,
+        "validation": states,
+        "test": states if opened else None,
+        "abstention": {"validation": curve, "test": curve if opened else None},
+    }
+
+
+def extras(labels: list[str]) -> dict[str, Any]:
+    """What a report may hold besides, once the test rows are open."""
+    ages = [("up to 12 tokens", 0.66, 301), ("13 to 24 tokens", 0.71, 420), ("over 24 tokens", 0.73, 336)]
+    table = [{"column": "length", "slice": name, "rows": n, "estimate": estimate(v, 0.05)} for name, v, n in ages]
+    table.append({"column": "source", "slice": "forum", "rows": 120, "estimate": estimate(0.617)})
+    seeds = {"values": {"1": 0.711, "2": 0.703, "3": 0.522}, "mean": 0.6453, "spread": 0.1069, "worst": 0.522}
+    return {
+        "decisions": {
+            "goal": "macro_f1",
+            "weights": dict.fromkeys(labels, 1.284),
+            "held": [labels[0]],
+            "validation": {"before": 0.8012, "after": 0.8123},
+            "test": {"before": 0.7001, "after": 0.7119},
+        },
+        "slices": {
+            "metric": "accuracy",
+            "table": table,
+            "gaps": [
+                {
+                    "column": "length",
+                    "best": "over 24 tokens",
+                    "worst": "up to 12 tokens",
+                    "difference": estimate(0.07, 0.06),
+                }
+            ],
+            "weakest": table[0],
+        },
+        "robustness": {
+            "metric": "accuracy",
+            "clean": 0.7011,
+            "table": [
+                {"perturbation": "typos", "changed": 1031, "value": 0.6633, "difference": estimate(-0.0378, 0.012)}
+            ],
+        },
+        "forgetting": {
+            "probe": "The model fills in words left out of general text.",
+            "rows": 512,
+            "before": estimate(0.5512, 0.03),
+            "after": estimate(0.4416, 0.03),
+            "difference": estimate(-0.1096, 0.02),
+        },
+        "seeds": {"metric": "accuracy", "validation": seeds, "test": seeds, "degenerate": {"3": "one class only"}},
+    }
+
+
 def example(labels: list[str] | None = None, opened: bool = True) -> dict[str, Any]:
     labels = labels or ["negative", "positive"]
     validation = {name: 0.901 + n / 100 for n, name in enumerate(METRICS)}
-    test = {name: {"value": v - 0.2, "low": v - 0.3, "high": v - 0.1} for name, v in validation.items()}
-    return {
+    test = {name: estimate(v - 0.2, 0.1) for name, v in validation.items()}
+    report = {
         "finetooth": "0.1.0",
         "path": "runs/run",
         "name": "run",
@@ -92,7 +195,20 @@ def example(labels: list[str] | None = None, opened: bool = True) -> dict[str, A
         "test": test if opened else None,
         "without_leaks": None,
         "detail": {"validation": detail(labels), **({"test": detail(labels)} if opened else {})},
-        "baselines": {"majority": {"label": labels[1], "accuracy": 0.512, "macro_f1": 0.334}},
+        "baselines": baselines(labels, opened),
+        "left_out": ["The same network was not trained from scratch: that would take over an hour."],
+        "goal": {"metric": "accuracy", "better": "higher"},
+        "strongest": "words",
+        "verdict": judged() if opened else None,
+        "calibration": calibration(opened),
+        "mismatch": {
+            "probe_gain": estimate(0.0421, 0.0207),
+            "centroid": 0.7373,
+            "score": 1.2345,
+            "says": "The untouched model knows more of this task than its words do.",
+            "helps": True,
+        },
+        **dict.fromkeys(("decisions", "slices", "robustness", "forgetting", "seeds")),
         "diagnosis": [{"name": "overfitting", "severity": "warning", "says": "It rose.", "advice": "Stop earlier."}],
         "findings": [
             {
@@ -115,6 +231,7 @@ def example(labels: list[str] | None = None, opened: bool = True) -> dict[str, A
         "machine": {"device": "cpu", "precision": "bf16", "threads": 2, "torch": "2.13.0"},
         "repeat": "finetooth train reviews.csv --model minilm --out run",
     }
+    return report | (extras(labels) if opened else {})
 
 
 class Page(HTMLParser):
@@ -180,7 +297,7 @@ def test_page_is_sound_and_alone(variant: str) -> None:
     assert page.values("src") == [] and "@import" not in source and "script" not in page.tags
     assert "http" not in source
     images = [labels for tag, name, labels in page.attributes if tag == "svg" and name == "aria-label"]
-    assert len(images) == page.tags.count("svg") == 6 and all(images)
+    assert len(images) == page.tags.count("svg") == 8 and all(images)
 
 
 def test_colours_and_type_come_from_the_page() -> None:
@@ -307,7 +424,7 @@ def test_no_curves_no_section() -> None:
     report["detail"]["test"] |= {"roc": {}, "precision_recall": {}, "sensitivity": []}
     page = Page(html(report))
     assert "At every threshold" not in page.text and "#thresholds" not in page.values("href")
-    assert page.tags.count("svg") == 4
+    assert page.tags.count("svg") == 6
 
 
 HOSTILE = '</svg><script>alert("$x^2$")</script>\x0b{{ 7*7 }}'

@@ -10,7 +10,7 @@ from finetooth.report.card import card
 from finetooth.report.diagnosis import diagnose
 from finetooth.report.numbers import detail, opened, trained, up_to_date, with_intervals
 from finetooth.report.page import html
-from finetooth.report.terminal import show, show_scores
+from finetooth.report.terminal import show, show_comparison, show_scores
 from finetooth.run import Run
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "html",
     "opened",
     "show",
+    "show_comparison",
     "show_scores",
     "trained",
     "up_to_date",

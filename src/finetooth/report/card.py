@@ -40,6 +40,14 @@ def card(report: Mapping[str, Any]) -> str:
             f"On {words.count(rows['test'], 'row')} set aside before training ({words.opened(report)}). "
             "In brackets, the 95 % interval."
         )
+        note = " ".join([note, *words.missing(test)])
+
+    goal, strongest, (part, _) = report["goal"]["metric"], report["strongest"], words.shown(report)
+    tuned = words.score(report["validation"][goal]) if test is None else words.interval(test[goal])
+    against = [(f"baseline, on the {part} rows", words.metric(goal)), ("this model", tuned)]
+    for name, baseline in report["baselines"].items():
+        mark = " (the strongest on the validation rows)" if name == strongest else ""
+        against.append((f"{baseline['says']}{mark}", words.score(baseline[part].get(goal))))
 
     cut = report["truncated"]
     data = [
@@ -60,7 +68,8 @@ def card(report: Mapping[str, Any]) -> str:
             [
                 "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True) + "---",
                 f"# {_plain(report['name'])}",
-                _plain(f"{words.what(report)} {words.verdict(report)}"),
+                _plain(words.verdict(report)),
+                _plain(words.what(report)),
                 "## Labels",
                 _table(
                     [
@@ -77,6 +86,8 @@ def card(report: Mapping[str, Any]) -> str:
                 "## Scores",
                 _table(scores),
                 _plain(note),
+                "## Against simpler ways",
+                _table(against),
                 "## Limits",
                 "Scores hold for rows like those of the data set: the same source, language, length and "
                 "share of each label. On other texts the model still answers, and may be surely wrong. "

@@ -40,21 +40,22 @@ def losses(report: Mapping[str, Any]) -> str:
 
 
 def metric(report: Mapping[str, Any]) -> str:
-    """The metric that chose the epoch, by epoch, against guessing."""
+    """The primary metric by epoch, against the strongest baseline."""
     with matplotlib.rc_context(STYLE):
         figure, axes = canvas(4.6, 3.3)
-        epochs, name = report["epochs"], words.verdict_metric(report)
-        values = _column(epochs, f"eval_{name}")
-        guess = report["baselines"]["majority"][name]
-        word = words.metric(name)
-        axes.plot([e["epoch"] for e in epochs], values, color=SERIES[0], marker="o", label=f"validation {word}")
-        axes.axhline(guess, color=SERIES[1], ls=DASHES[2], label="commonest label")
+        epochs, name, strongest = report["epochs"], report["goal"]["metric"], report["strongest"]
+        level = report["baselines"][strongest]["validation"].get(name)
+        word, against = words.metric(name), words.baseline(strongest)
+        at = [e["epoch"] for e in epochs]
+        axes.plot(at, _column(epochs, f"eval_{name}"), color=SERIES[0], marker="o", label=f"validation {word}")
+        if level is not None:
+            axes.axhline(level, color=SERIES[1], ls=DASHES[2], label=against)
         _epochs(figure, axes, report)
         return svg(
             figure,
             "metric",
-            f"Line chart of validation {word} by epoch, ending at {words.score(values[-1])}; always giving "
-            f"the commonest label scores {words.score(guess)}. {_chosen(report)}",
+            f"Line chart of validation {word} by epoch, ending at {words.score(epochs[-1].get(f'eval_{name}'))}; the "
+            f"strongest baseline, {against}, scores {words.score(level)}. {_chosen(report)}",
         )
 
 
@@ -94,6 +95,42 @@ def precision_recall(detail: Mapping[str, Any]) -> str:
         told = _class_curves(axes, detail, "precision_recall")
         _unit_square(figure, axes, "recall", "precision")
         return svg(figure, "precision-recall", f"Precision-recall curve for {told}.")
+
+
+def reliability(calibration: Mapping[str, Any]) -> str:
+    """Share of right answers against confidence, before and after the temperature."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = canvas(4.6, 4.6)
+        axes.plot([0, 1], [0, 1], color=LINE, lw=1.2)
+        for state, n, marker in (("before", 1, "s"), ("after", 0, "o")):
+            bins = calibration[state]["bins"]
+            points = [b["confidence"] for b in bins], [b["right"] for b in bins]
+            axes.plot(*points, color=SERIES[n], ls=DASHES[n], lw=1.5, marker=marker, ms=4, label=f"{state} temperature")
+        _unit_square(figure, axes, "confidence", "share of right answers")
+        return svg(
+            figure,
+            "reliability",
+            f"Reliability diagram, share of right answers against confidence. Expected calibration error before the "
+            f"temperature {words.interval(calibration['before']['ece'])}, after it "
+            f"{words.interval(calibration['after']['ece'])}; on the diagonal confidence is right.",
+        )
+
+
+def abstention(curve: Sequence[Sequence[float]]) -> str:
+    """Accuracy of the surest answers against the share of rows that they are."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = canvas(4.6, 4.6)
+        coverage, accuracy = zip(*curve, strict=True)
+        axes.plot(coverage, accuracy, color=SERIES[0])
+        axes.set(xlim=(0, 1.01), xlabel="share of rows answered, the surest first", ylabel="accuracy of those answers")
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        whole = max(curve, key=lambda told: told[0])
+        return svg(
+            figure,
+            "abstention",
+            f"Line chart of accuracy by the share of rows answered, the surest first; answering {whole[0]:.0%} of "
+            f"them, {words.score(whole[1])} are right.",
+        )
 
 
 def _class_curves(axes: Axes, detail: Mapping[str, Any], kind: str) -> str:

@@ -15,22 +15,26 @@ CLASSES_TOLD = 20  # more rows than this push the scores off the screen
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
-    """Prints what was tuned, the scores, the diagnosis, the seal, and what it took."""
+    """Prints what was tuned, the verdict, the scores, the diagnosis, what it took, and the seal."""
     rows, test = report["rows"], report["test"]
     console.print(Text(words.title(report), style="bold"))
     parts = ", ".join(f"{words.count(rows[part])} {part}" for part in ("train", "validation", "test"))
     console.print(Text(f"{words.line(PurePath(report['data']['source']).name)}: {parts} rows"))
 
-    scores = _table("metric", "validation", *([] if test is None else ["test"]))
-    for name, value in report["validation"].items():
-        cells = [words.score(value)]
-        if test is not None:
-            cells.append(words.interval(test[name]) if name in test else "")
-        scores.add_row(Text(words.metric(name)), *cells)
-    console.print(scores)
-    console.print(Text(words.verdict(report)))
+    console.print(Text(f"\n{words.verdict(report)}\n"))
 
     part, detail = words.shown(report)
+    strongest = report["baselines"][report["strongest"]]
+    columns = [*(["test"] if test is not None else []), "validation", f"strongest baseline, {part}"]
+    scores = _table("metric", *columns)
+    for name, value in report["validation"].items():
+        cells = [words.score(value), words.score(strongest[part][name]) if name in strongest[part] else ""]
+        if test is not None:
+            cells.insert(0, words.interval(test[name]) if name in test else "")
+        scores.add_row(Text(words.metric(name)), *cells, style="bold" if name == report["goal"]["metric"] else "")
+    console.print(scores)
+    _missing(test or {}, console)
+
     largest = sorted(detail["classes"], key=lambda row: -row["rows"])[:CLASSES_TOLD]
     classes = _table(f"class ({part} rows)", "precision", "recall", "F1", "rows", "predicted")
     for row in largest:
@@ -70,11 +74,42 @@ def show_scores(scored: Mapping[str, Any], console: Console) -> None:
     for name, interval in scored["scores"].items():
         scores.add_row(Text(words.metric(name)), words.interval(interval))
     console.print(scores)
+    _missing(scored["scores"], console)
+
+
+def show_comparison(content: Mapping[str, Any], console: Console) -> None:
+    """Prints two runs beside each other on the same test rows, and whether one is shown to be better."""
+    first, second = (words.clip(run, 24) for run in content["runs"])
+    primary, metric = content["primary"], words.metric(content["metric"])
+    console.print(Text(f"{first} and {second} on the same {words.count(content['rows'], 'row')}", style="bold"))
+    console.print(Text(f"\n{words.line(content['says'])}\n"))
+    scores = _table("metric", first, second, "difference", "p", "adjusted p")
+    for name, row in content["scores"].items():
+        values = [words.interval(row["first"]), words.interval(row["second"]), words.signed(row["difference"])]
+        chances = [words.p_value(row["p_value"]), words.p_value(row["adjusted"])]
+        style = "bold" if name == content["metric"] else ""
+        scores.add_row(Text(words.metric(name)), *values, *chances, style=style)
+    console.print(scores)
+    _missing({name: row["difference"] for name, row in content["scores"].items()}, console)
+    told = [
+        f"A difference above 0 speaks for {first}. The comparison by {metric} was chosen beforehand: "
+        f"{words.signed(primary['difference'])}, {words.p_equals(primary['p_value'])}."
+    ]
+    if primary["mcnemar"] is not None:
+        told.append(f"McNemar's exact test: {words.p_equals(primary['mcnemar'])}.")
+    if primary["smallest"] is not None:
+        told.append(f"A true difference of {words.score(primary['smallest'])} would be shown 80 times of 100.")
+    console.print(Text(" ".join(told)))
+
+
+def _missing(estimates: Mapping[str, Mapping[str, Any]], console: Console) -> None:
+    for sentence in words.missing(estimates):
+        console.print(Text(sentence))
 
 
 def _table(first: str, *others: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(Text(name), justify="right", no_wrap=True)
     return table

@@ -22,6 +22,14 @@ METRICS = {
     "loss": "loss",
 }
 
+BASELINES = {
+    "majority": "commonest label",
+    "words": "words and letters",
+    "probe": "linear probe",
+    "untuned": "before tuning",
+    "scratch": "from scratch",
+}
+
 
 def metric(name: str) -> str:
     """The name of a metric as people write it."""
@@ -33,11 +41,45 @@ def score(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.3f}"
 
 
-def interval(estimate: Mapping[str, float | None]) -> str:
+def interval(estimate: Mapping[str, Any]) -> str:
     """0.861 [0.840, 0.881], or the value alone where no interval could be computed."""
     low, high = estimate["low"], estimate["high"]
     value = score(estimate["value"])
     return value if low is None or high is None else f"{value} [{low:.3f}, {high:.3f}]"
+
+
+def signed(estimate: Mapping[str, Any]) -> str:
+    """A difference with its sign: +0.079 [+0.055, +0.103]."""
+    value, low, high = estimate["value"], estimate["low"], estimate["high"]
+    if value is None:
+        return "n/a"
+    return f"{value:+.3f}" if low is None or high is None else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def missing(estimates: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Why some scores have no interval, a sentence for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, estimate in estimates.items():
+        if estimate["low"] is None or estimate["high"] is None:
+            reasons.setdefault(estimate["how"], []).append(metric(name))
+    for how, names in reasons.items():
+        whose = "any score" if len(names) == len(estimates) else ", ".join(names)
+        yield f"No interval for {whose}: {line(how)}."
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with three decimals, or that it is smaller."""
+    return "<0.001" if value is not None and value < 0.001 else score(value)
+
+
+def p_equals(value: float | None) -> str:
+    """p = 0.012, or p < 0.001."""
+    return "p < 0.001" if value is not None and value < 0.001 else f"p = {score(value)}"
+
+
+def baseline(name: str) -> str:
+    """The short name of a baseline, for tables and charts."""
+    return BASELINES.get(name) or line(name)
 
 
 def number(value: float | None) -> str:
@@ -96,12 +138,6 @@ def title(report: Mapping[str, Any]) -> str:
     return f"{line(report['model'])}, tuned to tell {aim}"
 
 
-def verdict_metric(report: Mapping[str, Any]) -> str:
-    """The metric that chose the epoch, or accuracy where guessing has no value of that metric."""
-    name: str = report["best"]["metric"]
-    return name if report["baselines"]["majority"].get(name) is not None else "accuracy"
-
-
 def what(report: Mapping[str, Any]) -> str:
     """What was tuned on how many rows of what."""
     rows = count(report["rows"]["train"], "row")
@@ -113,37 +149,125 @@ def evaluate(report: Mapping[str, Any]) -> str:
     return f"finetooth evaluate {shlex.quote(line(report['path']))}"
 
 
+ANSWERS = {
+    "better": "Better than the strongest baseline",
+    "worse": "Worse than the strongest baseline",
+    "not shown": "Not shown to be better than the strongest baseline",
+    "too few": "Too few test rows to tell",
+}
+
+
+def answer(report: Mapping[str, Any]) -> str:
+    """The verdict in a few words."""
+    if report["verdict"] is not None:
+        return ANSWERS[report["verdict"]["answer"]]
+    return "No verdict yet: the test rows are sealed" if report["rows"]["test"] else "No verdict: no test rows"
+
+
 def verdict(report: Mapping[str, Any]) -> str:
-    """How good the model is, against answering the commonest class to everything."""
-    name = verdict_metric(report)
-    majority = report["baselines"]["majority"]
-    guess = majority[name]
-    guessing = f"Always answering “{clip(majority['label'], 40)}” would score {score(guess)}"
-    rows = count(report["rows"]["test"], "test row")
-    if report["test"] is None:
-        return (
-            f"On the validation rows its {metric(name)} is {score(report['validation'][name])}. {guessing}. "
-            "The validation rows also chose the epoch, which flatters the model a little; "
-            f"the {rows} that would tell are still sealed."
-        )
-    estimate = report["test"][name]
-    low, high = estimate["low"], estimate["high"]
-    if low is None or high is None:
-        weighed = ""
-    elif low > guess:
-        weighed = ", which lies below the whole interval"
-    elif high < guess:
-        weighed = ", which lies above the whole interval: the model is worse than guessing"
-    else:
-        weighed = ", which lies inside the interval: the model is not shown to be better than guessing"
-    clean = report["without_leaks"]
-    if clean is None:
-        return f"On {rows} it never saw, its {metric(name)} is {interval(estimate)}. {guessing}{weighed}."
-    return (
-        f"On {rows} its {metric(name)} is {interval(estimate)}; {count(clean['left_out'])} of them stand in other "
-        f"parts too, and on the {count(clean['rows'])} it never saw it is {interval(clean['scores'][name])}. "
-        f"{guessing}{weighed}."
+    """Whether tuning was worth it, in two sentences, and what stands beside them."""
+    return " ".join([judgement(report), *besides(report)])
+
+
+def judgement(report: Mapping[str, Any]) -> str:
+    """Two sentences: the tuned model against the strongest baseline, and how sure that is."""
+    return " ".join(_sealed(report) if report["verdict"] is None else _judged(report, report["verdict"]))
+
+
+def besides(report: Mapping[str, Any]) -> list[str]:
+    """What a verdict must not hide: baselines that overtook, test rows that leaked, how other seeds came out."""
+    return [*_overtaking(report), *_without_leaks(report), *_seeds(report)]
+
+
+def _sealed(report: Mapping[str, Any]) -> list[str]:
+    name, strongest = report["goal"]["metric"], report["strongest"]
+    rows = report["rows"]
+    against = score(report["baselines"][strongest]["validation"].get(name))
+    told = (
+        f"On the {count(rows['validation'], 'validation row')} its {metric(name)} is "
+        f"{score(report['validation'][name])}; {_strongest(report, strongest)} scores {against} there."
     )
+    flattered = "The validation rows also chose the epoch, which flatters the model a little"
+    if not rows["test"]:
+        return [told, f"{flattered}; no rows were set aside to tell whether tuning paid."]
+    sealed = f"the {count(rows['test'], 'test row')}, which stay sealed until finetooth evaluate opens them"
+    return [told, f"{flattered}; whether tuning paid is told by {sealed}."]
+
+
+def _judged(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    name, against = found["metric"], found["against"]
+    seen = "it never saw" if report["without_leaks"] is None else "set aside for the test"
+    scores = (
+        f"{_strongest(report, against)}: on {count(report['rows']['test'], 'row')} {seen}, its {metric(name)} is "
+        f"{interval(report['test'][name])} against {score(report['baselines'][against]['test'].get(name))}"
+    )
+    chosen = "this comparison was chosen on the validation rows, before the test rows were opened"
+    gap = found["difference"]
+    if found["answer"] == "too few":
+        return [
+            f"There are too few test rows to tell whether the tuned model is better than {scores}.",
+            f"The reason: {line(gap['how'])}; {chosen}.",
+        ]
+    if found["answer"] == "not shown":
+        told = f"The tuned model is not shown to be better than {scores}, a difference of {signed(gap)}."
+        least = f"a true difference of {score(found['smallest'])} would be shown 80 times of 100 on so many rows"
+        return [told, f"{_chance(found['p_value'])}; {least}, and {chosen}."]
+    if found["answer"] == "worse":
+        gap = {"value": abs(gap["value"]), "low": abs(gap["high"]), "high": abs(gap["low"])}  # all are below 0
+    told = f"The tuned model is {found['answer']} than {scores}, {found['answer']} by {interval(gap)}."
+    return [told, f"{_chance(found['p_value'])}; {chosen}."]
+
+
+def _strongest(report: Mapping[str, Any], name: str) -> str:
+    """The baseline with how many it was chosen from."""
+    all_ = len(report["baselines"])
+    chosen = f"the strongest of {all_} baselines" if all_ > 1 else "the only baseline"
+    return f"{chosen} ({clip(report['baselines'][name]['says'], 90)})"
+
+
+def _chance(p: float | None) -> str:
+    if p is None:
+        return "How often chance alone would show such a difference could not be computed"
+    of_thousand = "fewer than 1" if p < 0.001 else f"about {round(1000 * p):,}"
+    return (
+        f"Were the two equally good, chance alone would show a difference this large in {of_thousand} of 1,000 "
+        f"such tests ({p_equals(p)})"
+    )
+
+
+def _overtaking(report: Mapping[str, Any]) -> Iterator[str]:
+    """Baselines that do better on the test rows than the one which the validation rows chose."""
+    if report["verdict"] is None:
+        return
+    name, against = report["verdict"]["metric"], report["verdict"]["against"]
+    sign = 1 if report["goal"]["better"] == "higher" else -1
+    scores = {key: row["test"].get(name) for key, row in report["baselines"].items()}
+    for key, value in scores.items():
+        if value is not None and scores[against] is not None and sign * value > sign * scores[against]:
+            yield f"On the test rows another baseline ({baseline(key)}) does better than that one: {score(value)}."
+
+
+def _without_leaks(report: Mapping[str, Any]) -> Iterator[str]:
+    clean = report["without_leaks"]
+    if clean is not None:
+        name = report["goal"]["metric"]
+        verb = "stands" if clean["left_out"] == 1 else "stand"
+        yield (
+            f"{count(clean['left_out'])} of the test rows {verb} in other parts too, and on the "
+            f"{count(clean['rows'])} it never saw its {metric(name)} is {interval(clean['scores'][name])}."
+        )
+
+
+def _seeds(report: Mapping[str, Any]) -> Iterator[str]:
+    seeds = report["seeds"]
+    if seeds is not None:
+        part = "validation" if seeds["test"] is None else "test"
+        over = seeds[part]
+        yield (
+            f"Trained with {count(len(over['values']), 'seed')}, its {metric(seeds['metric'])} on the {part} rows is "
+            f"{score(over['mean'])} on average, with a spread of {score(over['spread'])}, and {score(over['worst'])} "
+            "at worst."
+        )
 
 
 def opened(report: Mapping[str, Any]) -> str:
