@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,5 +63,17 @@ def compare(
             name: {"first": values[0][name], "second": values[1][name], **found[name], "adjusted": adjusted.get(name)}
             for name in known
         },
+        "says": _says(runs, part, goal, found[goal]),
         "primary": {"answer": WORDS.get(answer(found[goal]), answer(found[goal])), **found[goal]},
     }
+
+
+def _says(runs: Sequence[Run], part: str, goal: str, found: Mapping[str, Any]) -> str:
+    first, second = (run.path.resolve().name for run in runs)
+    said = answer(found)
+    if said == "too few":
+        return f"There are too few {part} rows to tell which is better by {goal}: {found['how']}."
+    if said == "not shown":
+        return f"Neither is shown to be better by {goal} on the {part} rows."
+    better, worse = (first, second) if said == "better" else (second, first)
+    return f"{better} is better than {worse} by {goal} on the {part} rows."

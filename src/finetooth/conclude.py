@@ -54,22 +54,22 @@ def rule_of(job: Job, p: Predictions) -> decide.Rule | None:
     return decide.cheapest(p, threshold)
 
 
-def judge_baselines(run: Run, table: Table, job: Job, seconds: float, progress: Progress) -> None:
+def judge_baselines(
+    run: Run, table: Table, job: Job, seconds: float, progress: Progress, *, network: bool = True
+) -> None:
     """Fit the baselines on the training rows, keep what they say of the validation rows, and what was forgotten.
 
-    They take at most the larger of a tenth of `seconds`, which training took, and 20 seconds.
+    They take at most the larger of a tenth of `seconds`, which training took, and 20 seconds; without `network` no
+    other network than the tuned one is loaded.
     """
     clock, names = perf_counter(), job.names
     training, validation = (Rows.of(table, encoded.ids, names) for encoded in (job.training, job.validation))
     fitted, left_out = without_network(training, names)
     transferred: dict[str, Any] = {"centroid": None, "h_score": None}
     forgot = None
-    try:
-        # The network as it was before: what was tuned has changed it.
-        untouched = job.task.load(job.backbone.source, names, seed=job.plan.seed)
-    except UserError as error:
-        left_out["frozen_probe"] = left_out["untuned"] = str(error)
-    else:
+    # The network as it was before: what was tuned has changed it.
+    untouched = job.task.load(job.backbone.source, names, seed=job.plan.seed) if network else None
+    if untouched is not None:
         before, after = (
             Reader(backbone.net, backbone.tokenizer, job.task, int(job.plan.max_length), job.plan.precision)
             for backbone in (untouched, job.backbone)

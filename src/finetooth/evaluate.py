@@ -129,8 +129,9 @@ def _looked_into(
         )
         answered[name] = replace(said, rule=p.rule)
     groups = None if table.columns.group is None else [table.groups[table.position[i]] for i in p.ids]
+    lengths = dict(zip(test.ids, encoded(test.texts).whole.tolist(), strict=True))
     return {
-        "slices": by_slice(p, table, encoded(test.texts).whole, goal, columns=[*plan.slices, *columns]),
+        "slices": by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns]),
         "robustness": robustness(goal, p, answered, changed, units_of(groups, len(p.ids))),
     }
 

@@ -163,9 +163,9 @@ def _end(
         clock = perf_counter()
         again(run, job.plan)
         seconds["again"] = perf_counter() - clock
-        clock = perf_counter()
-        judge_baselines(run, table, job, seconds["train"], progress)
-        seconds["evaluate"] += perf_counter() - clock
+    clock = perf_counter()
+    judge_baselines(run, table, job, seconds["train"], progress, network=again is not None)
+    seconds["evaluate"] += perf_counter() - clock
     kept = {"precision": job.plan.precision, "seconds": seconds, "peak_memory_bytes": machine.peak_memory()}
     run.write("machine.json", {**machine.facts(), **kept})
     write_report(run, trained(run, table, job.metrics, job.goal, job.reasons, calibration, rule))

@@ -22,6 +22,7 @@ from finetooth import ledger, stops
 from finetooth.baselines import SAYS
 from finetooth.decide import Rule, cooled
 from finetooth.metrics import Metric, abstention, calibration, interval, sensitivity_at
+from finetooth.report import words
 from finetooth.report.diagnosis import diagnose
 from finetooth.run import Run
 from finetooth.table import Predictions, Table
@@ -50,8 +51,8 @@ def trained(
     )
     p, history = run.predictions("validation"), run.epochs
     best = history[stops.best(goal, history)]
-    shown, judged = detail(p, table), beside(run)
-    others = {name: run.predictions(f"validation-{name}") for name in judged["fitted"]}
+    shown, judged_by = detail(p, table), run.json("baselines.json")
+    others = {name: run.predictions(f"validation-{name}") for name in judged_by["fitted"]}
     groups = _groups(table, p.ids)
     return {
         "finetooth": machine["finetooth"],
@@ -89,22 +90,22 @@ def trained(
         "baselines": {
             name: {
                 "says": SAYS[name],
-                **judged["fitted"][name],
+                **judged_by["fitted"][name],
                 "validation": {key: _finite(metric.of(other)) for key, metric in metrics.items()},
                 "test": None,
             }
             for name, other in others.items()
         },
-        "left_out": judged["left_out"],
+        "left_out": [f"{SAYS[name][0].upper()}{SAYS[name][1:]}: {why}." for name, why in judged_by["left_out"].items()],
         "goal": {"metric": goal.name, "better": goal.better},
-        "strongest": strongest(goal, others) if others else None,
+        "strongest": strongest(goal, others),
         "verdict": None,
         "calibration": _calibrated(calibration, p, groups),
         "decisions": None if rule is None else _decisions(rule, p),
         "slices": None,
         "robustness": None,
-        "forgetting": judged["forgetting"],
-        "mismatch": _mismatch(goal, p, others, judged["transfer"], groups),
+        "forgetting": judged_by["forgetting"],
+        "mismatch": _mismatch(goal, p, others, judged_by["transfer"], groups),
         "seeds": _seeds(run, goal, "validation"),
         "diagnosis": diagnose([epoch.line() for epoch in history], shown, data["names"], _guessing(p)),
         "findings": findings,
@@ -134,7 +135,8 @@ def opened(
     p = run.predictions("test")
     groups, goal = _groups(table, p.ids), metrics[report["goal"]["metric"]]
     against = report["strongest"] if report["strongest"] in others else strongest(goal, others)
-    calibration = report["calibration"]
+    told = report["calibration"]
+    tested = _calibrations(p, told["temperature"], groups)
     return {
         **report,
         "test": with_intervals(p, metrics, groups),
@@ -146,20 +148,14 @@ def opened(
         },
         "verdict": judged(goal, p, others, against, groups),
         "calibration": {
-            **calibration,
-            "test": _calibrations(p, calibration["temperature"], groups),
-            "abstention": {**calibration["abstention"], "test": abstention(p)},
+            **told,
+            **_ece(tested),
+            "test": tested,
+            "abstention": {**told["abstention"], "test": abstention(p)},
         },
         "decisions": report["decisions"] and {**report["decisions"], "test": _decided(report["decisions"], p, metrics)},
         "seeds": report["seeds"] and {**report["seeds"], "test": _spread(run, goal, "test")},
     }
-
-
-def beside(run: Run) -> dict[str, Any]:
-    """What baselines.json holds; of a run that stands beside another one, nothing."""
-    if (run.path / "baselines.json").exists():
-        return run.json("baselines.json")
-    return {"fitted": {}, "left_out": {}, "transfer": {"centroid": None, "h_score": None}, "forgetting": None}
 
 
 def _seeds(run: Run, goal: Metric, part: str) -> dict[str, Any] | None:
@@ -198,9 +194,11 @@ def _groups(table: Table, ids: Sequence[str]) -> list[str | None] | None:
 
 def _calibrated(told: Mapping[str, Any], p: Predictions, groups: Sequence[str | None] | None) -> dict[str, Any]:
     """How far the probabilities can be believed, before and after the temperature."""
+    validation = _calibrations(p, told["temperature"], groups)
     return {
         **told,
-        "validation": _calibrations(p, told["temperature"], groups),
+        **_ece(validation),
+        "validation": validation,
         "test": None,
         "abstention": {"validation": abstention(p), "test": None},
     }
@@ -210,6 +208,11 @@ def _calibrations(p: Predictions, temperature: float, groups: Sequence[str | Non
     """Of probabilities that a temperature has been divided into already."""
     before = cooled(p, 1 / temperature)
     return {"before": asdict(calibration(before, groups)), "after": asdict(calibration(p, groups))}
+
+
+def _ece(calibrations: Mapping[str, Any]) -> dict[str, float]:
+    """The calibration error before and after the temperature, on the rows that tell most so far."""
+    return {f"ece_{when}": calibrations[when]["ece"]["value"] for when in ("before", "after")}
 
 
 def _decisions(rule: Rule, p: Predictions) -> dict[str, Any]:
@@ -267,7 +270,13 @@ def _mismatch(
                 else "The pre-trained knowledge is not shown to help: the probe is no better than words alone, and "
                 "tuning no better than training the same network from scratch. Another model may fit this task."
             )
-    return {"probe_gain": gain, **transferred, "says": says, "helps": helps}
+    return {
+        "probe_gain": None if gain is None else words.difference(gain),
+        "centroid": transferred["centroid"],
+        "score": transferred["h_score"],
+        "says": says,
+        "helps": helps,
+    }
 
 
 def up_to_date(report: Mapping[str, Any], run: Run) -> dict[str, Any]:

@@ -92,9 +92,12 @@ def differences(verdict: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     if verdict is None:
         return []
     primary = {"name": verdict["against"], "adjusted": None, "primary": True}
-    primary |= {key: verdict[key] for key in ("difference", "p_value", "smallest")}
-    others = [{"name": name, "primary": False, **other} for name, other in verdict["others"].items()]
-    return [primary, *(other for other in others if other["name"] != verdict["against"])]
+    primary |= {key: verdict[key] for key in ("p_value", "smallest")} | {"difference": words.difference(verdict)}
+    others = [
+        {"name": name, "primary": False, **other, "difference": words.difference(other)}
+        for name, other in verdict["others"].items()
+    ]
+    return [primary, *others]
 
 
 def ruler(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -78,22 +78,22 @@ def show_scores(scored: Mapping[str, Any], console: Console) -> None:
 
 
 def show_comparison(content: Mapping[str, Any], console: Console) -> None:
-    """Prints two runs beside each other on the same test rows, and whether one is shown to be better."""
+    """Prints two runs beside each other on the same rows, and whether one is shown to be better."""
     first, second = (words.clip(run, 24) for run in content["runs"])
     primary, metric = content["primary"], words.metric(content["metric"])
     console.print(Text(f"{first} and {second} on the same {words.count(content['rows'], 'row')}", style="bold"))
     console.print(Text(f"\n{words.line(content['says'])}\n"))
     scores = _table("metric", first, second, "difference", "p", "adjusted p")
     for name, row in content["scores"].items():
-        values = [words.interval(row["first"]), words.interval(row["second"]), words.signed(row["difference"])]
+        values = [words.interval(row["first"]), words.interval(row["second"]), words.signed(words.difference(row))]
         chances = [words.p_value(row["p_value"]), words.p_value(row["adjusted"])]
         style = "bold" if name == content["metric"] else ""
         scores.add_row(Text(words.metric(name)), *values, *chances, style=style)
     console.print(scores)
-    _missing({name: row["difference"] for name, row in content["scores"].items()}, console)
+    _missing({name: words.difference(row) for name, row in content["scores"].items()}, console)
     told = [
         f"A difference above 0 speaks for {first}. The comparison by {metric} was chosen beforehand: "
-        f"{words.signed(primary['difference'])}, {words.p_equals(primary['p_value'])}."
+        f"{words.signed(words.difference(primary))}, {words.p_equals(primary['p_value'])}."
     ]
     if primary["mcnemar"] is not None:
         told.append(f"McNemar's exact test: {words.p_equals(primary['mcnemar'])}.")

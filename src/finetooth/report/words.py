@@ -24,8 +24,8 @@ METRICS = {
 
 BASELINES = {
     "majority": "commonest label",
-    "words": "words and letters",
-    "probe": "linear probe",
+    "tfidf": "words and letters",
+    "frozen_probe": "linear probe",
     "untuned": "before tuning",
     "scratch": "from scratch",
 }
@@ -202,7 +202,7 @@ def _judged(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
         f"{interval(report['test'][name])} against {score(report['baselines'][against]['test'].get(name))}"
     )
     chosen = "this comparison was chosen on the validation rows, before the test rows were opened"
-    gap = found["difference"]
+    gap = difference(found)
     if found["answer"] == "too few":
         return [
             f"There are too few test rows to tell whether the tuned model is better than {scores}.",
@@ -216,6 +216,11 @@ def _judged(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
         gap = {"value": abs(gap["value"]), "low": abs(gap["high"]), "high": abs(gap["low"])}  # all are below 0
     told = f"The tuned model is {found['answer']} than {scores}, {found['answer']} by {interval(gap)}."
     return [told, f"{_chance(found['p_value'])}; {chosen}."]
+
+
+def difference(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A difference with its interval, as one estimate."""
+    return {"value": found["difference"], **{key: found[key] for key in ("low", "high", "how")}}
 
 
 def _strongest(report: Mapping[str, Any], name: str) -> str:
