@@ -12,7 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from finetooth.report import card, diagnose, html, show
+from finetooth.report import card, diagnose, html, show, show_comparison
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 METRICS = ["accuracy", "macro_f1", "weighted_f1", "auroc", "average_precision", "loss"]
@@ -375,26 +375,147 @@ def test_at_most_six_classes_share_a_chart() -> None:
 def test_sealed_page_keeps_the_test_rows_out_of_it() -> None:
     report = example(opened=False)
     text = Page(html(report)).words()
-    assert "still sealed" in text and "finetooth evaluate run" in text
-    assert "Its" not in text.split("Scores")[0] and "[" not in text.split("Plan")[0]
+    assert "No verdict yet: the test rows are sealed" in text and "finetooth evaluate runs/run" in text
+    assert "its accuracy is 0.901; the strongest of 4 baselines (TF-IDF" in text and "scores 0.655 there" in text
     assert "Classes on the validation rows" in text and "none yet" in text
+    assert "chosen beforehand" not in text
+
+
+def test_run_without_test_rows_is_told_so() -> None:
+    report = example(opened=False)
+    report["rows"]["test"] = report["seal"]["rows"] = 0
+    page, summary = Page(html(report)).words(), terminal(report)
+    assert "No verdict: no test rows" in page and "sealed" not in page.split("Repeat it")[0]
+    for told in (page, card(report), summary):
+        assert "no rows were set aside" in told and "finetooth evaluate" not in told
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "says"),
+    ("answer", "value", "half", "says"),
     [
-        (0.6, 0.9, "below the whole interval"),
-        (0.4, 0.6, "not shown to be better than guessing"),
-        (0.1, 0.4, "worse than guessing"),
-        (None, None, "would score 0.512."),
+        ("better", 0.056, 0.031, "is better than the strongest of 4 baselines (TF-IDF of words and letters"),
+        ("better", 0.056, 0.031, "against 0.645, better by 0.056 [0.025, 0.087]. Were the two equally good, chance"),
+        ("better", 0.056, 0.031, "in fewer than 1 of 1,000 such tests (p < 0.001); this comparison was chosen on the"),
+        ("worse", -0.056, 0.031, "is worse than the strongest of 4 baselines"),
+        ("worse", -0.056, 0.031, "worse by 0.056 [0.025, 0.087]"),
+        ("not shown", 0.006, 0.01, "is not shown to be better than the strongest of 4 baselines"),
+        ("not shown", 0.006, 0.01, "a difference of +0.006 [-0.004, +0.016]"),
+        ("not shown", 0.006, 0.01, "a true difference of 0.044 would be shown 80 times of 100"),
+        ("too few", 0.056, None, "too few test rows to tell whether the tuned model is better than the strongest"),
+        ("too few", 0.056, None, "The reason: too few rows (120, 200 are the least); this comparison was chosen"),
     ],
 )
-def test_verdict_weighs_the_interval_against_guessing(low: float | None, high: float | None, says: str) -> None:
+def test_verdict(answer: str, value: float, half: float | None, says: str) -> None:
+    report = example() | {"verdict": judged(answer, value, half)}
+    marked = card(report).replace("\\", "").replace("&lt;", "<")
+    for told in (Page(html(report)).words(), marked, terminal(report)):
+        assert says in told
+        assert "its accuracy is 0.701 [0.601, 0.801] against 0.645" in told
+        assert "significant" not in told
+
+
+def test_verdict_tells_of_chance_in_numbers() -> None:
     report = example()
-    report["test"]["accuracy"] |= {"low": low, "high": high}
-    assert says in Page(html(report)).words()
-    assert says in card(report)
-    assert says in terminal(report)
+    report["verdict"]["p_value"] = 0.012
+    assert "in about 12 of 1,000 such tests (p = 0.012)" in terminal(report)
+    report["verdict"]["p_value"] = None
+    assert "chance alone would show such a difference could not be computed" in terminal(report)
+
+
+def test_verdict_hides_neither_leaks_nor_seeds_nor_a_baseline_that_overtook() -> None:
+    report = example()
+    report["without_leaks"] = {"rows": 1040, "left_out": 17, "scores": {"accuracy": estimate(0.688, 0.01)}}
+    report["baselines"]["probe"]["test"]["accuracy"] = 0.669
+    for told in (Page(html(report)).words(), card(report).replace("\\", ""), terminal(report)):
+        assert "it never saw, its" not in told
+        assert (
+            "17 of the test rows stand in other parts too, and on the 1,040 it never saw its accuracy is 0.688 ["
+            in told
+        )
+        assert "Trained with 3 seeds, its accuracy on the test rows is 0.645 on average, with a spread of 0.107" in told
+        assert "another baseline (linear probe) does better than that one: 0.669" in told
+
+
+def test_a_metric_that_is_better_when_lower() -> None:
+    report = example() | {"goal": {"metric": "loss", "better": "lower"}}
+    report["verdict"]["metric"] = "loss"
+    for name, loss in (("majority", 0.69), ("words", 0.61), ("probe", 0.64), ("untuned", 0.72)):
+        for part in ("validation", "test"):
+            report["baselines"][name][part]["loss"] = loss
+    page = Page(html(report))
+    assert page.tags.count("svg") == 7, "the ruler is for scales from 0 to 1"
+    assert "another baseline" not in page.words() and "its loss is 0.751 [0.651, 0.851] against 0.610" in page.words()
+    rows = ["strongest", "a linear probe", "always answering", "the model before"]
+    places = [page.words().split("The tuned model and each baseline, by loss")[1].index(row) for row in rows]
+    assert places == sorted(places)
+
+
+def test_what_is_null_has_no_heading() -> None:
+    headings = {
+        "decisions": "Decisions",
+        "slices": "Where it is weak",
+        "robustness": "When the input is rough",
+        "forgetting": "What it forgot",
+        "seeds": "Other seeds",
+    }
+    full, bare = example(), example() | dict.fromkeys(headings)
+    for report, there in ((full, True), (bare, False)):
+        page = Page(html(report))
+        for key, heading in headings.items():
+            assert (heading in page.text) is there and (f"#{key}" in page.values("href")) is there
+    empty = example() | {"left_out": []}
+    empty["slices"] |= {"table": [], "weakest": None, "gaps": []}
+    empty["robustness"]["table"] = []
+    page = Page(html(empty))
+    for gone in ("Where it is weak", "When the input is rough", "could not be had"):
+        assert gone not in page.text
+    assert not {"#slices", "#robustness"} & set(page.values("href"))
+
+
+def test_page_shows_what_a_reviewer_asks_for() -> None:
+    text = Page(html(example())).words()
+    for told in (
+        *(
+            "+0.056 [+0.025, +0.087]",
+            "+0.068 [+0.038, +0.098]",
+            "0.044",
+            "0.038",
+            "0.011",
+            "0.023",
+            "chosen beforehand",
+        ),
+        *("McNemar", "TF-IDF of words and letters with a linear classifier (strongest)", "not trained from scratch"),
+        *(
+            "Temperature 1.737, fitted on 1,056 validation rows and applied in the last layer",
+            "0.457",
+            "0.247",
+            "0.014",
+        ),
+        *("0.083 [0.072, 0.094]", "0.021 [0.010, 0.032]", "80 %: accuracy 0.867"),
+        *("1.284", "0.801", "0.812", "0.700", "0.712", "Too rare to be given a weight: negative."),
+        "The weakest slice of the test rows is length “up to 12 tokens”: accuracy 0.660 [0.610, 0.710] on 301 rows.",
+        *("0.617 too few rows (120, 200 are the least)", "+0.070 [+0.010, +0.130]"),
+        *("typos", "1,031", "0.663", "-0.038 [-0.050, -0.026]"),
+        *("fills in words left out", "512 rows", "0.551 [", "0.442 [", "-0.110 [-0.130, -0.090]"),
+        *("knows more of this task than its words do", "+0.042 [+0.021, +0.063] BCa", "accuracy 0.737", "1.234"),
+        *("0.711", "0.703", "0.522", "0.645", "0.107", "Seed 3 went wrong: one class only"),
+    ):
+        assert told in text, told
+    report = example()
+    report["calibration"]["applied"] = "not applied: it would have made validation loss worse"
+    assert "validation rows, not applied: it would have" in Page(html(report)).words()
+
+
+def test_marks_lie_on_their_scale() -> None:
+    """Also where the numbers are none, one, or far from each other."""
+    report = example()
+    report["verdict"]["others"]["probe"]["difference"] = estimate(12.5)
+    report["robustness"]["table"] = [
+        {"perturbation": "typos", "changed": 0, "value": 0.7011, "difference": estimate(0.0, 0.0)}
+    ]
+    for style in Page(html(report)).values("style"):
+        for place in re.findall(r"(?:left:|- )(-?[\d.]+)%", style):
+            assert 0 <= float(place) <= 100
 
 
 def test_later_openings_are_told() -> None:
@@ -407,22 +528,30 @@ def test_later_openings_are_told() -> None:
 def test_null_values_are_shown_as_such() -> None:
     report = example()
     report["validation"]["auroc"] = None
-    report["test"]["auroc"] = {"value": None, "low": None, "high": None}
+    report["test"]["auroc"] = {"value": None, "low": None, "high": None, "how": "one class only"}
+    report["verdict"] |= {"p_value": None, "mcnemar": None, "smallest": None}
+    report["mismatch"] |= {"probe_gain": None, "centroid": None, "score": None}
     report["detail"]["test"]["classes"][0] |= {"precision": None, "f1": None}
     report["epochs"][0] |= {"grad_norm": None, "eval_loss": None}
     report |= {"cost": None, "peak_memory_bytes": None}
-    assert Page(html(report)).words().count("n/a") == 7
+    words = Page(html(report)).words()
+    for told in ("AUROC n/a one class only n/a", "positive 0.501", "negative n/a 0.600 n/a", "could not be computed"):
+        assert told in words
+    assert "McNemar" not in words and "H-score" not in words and "centre" not in words
     assert "| AUROC | n/a |" in card(report)
-    assert "n/a" in terminal(report)
+    assert "n/a" in terminal(report) and "No interval for AUROC: one class only." in terminal(report)
+    for row in report["baselines"].values():
+        row["validation"] = row["test"] = {"accuracy": None}
+    assert "against n/a" in Page(html(report)).words()
 
 
 def test_metric_of_the_user_s_own() -> None:
-    report = example()
-    report["best"]["metric"] = "mine:cost<b>"
+    report = example(opened=False)
+    report["best"]["metric"] = report["goal"]["metric"] = "mine:cost<b>"
     report["validation"]["mine:cost<b>"] = 12.5
     page = Page(html(report))
-    assert "mine:cost<b> (chose the epoch)" in page.words() and "12.500" in page.words()
-    assert "mine:cost&lt;b&gt;" in card(report | {"test": None})
+    assert "mine:cost<b> (chose the epoch)" in page.words() and "its mine:cost<b> is 12.500" in page.words()
+    assert "mine:cost&lt;b&gt;" in card(report) and "mine:cost<b>" in terminal(report)
 
 
 def test_no_curves_no_section() -> None:
@@ -433,7 +562,7 @@ def test_no_curves_no_section() -> None:
     assert page.tags.count("svg") == 6
 
 
-HOSTILE = '</svg><script>alert("$x^2$")</script>\x0b{{ 7*7 }}'
+HOSTILE = '</svg><script>alert("$x^2$")</script>\x0b{{ 7*191 }}'
 
 
 def test_hostile_text_stays_text() -> None:
@@ -444,10 +573,16 @@ def test_hostile_text_stays_text() -> None:
     report["findings"][0]["says"] = HOSTILE
     report["plan"]["class_weights"] = {HOSTILE: 2.0}
     report["data"]["source"] = report["repeat"] = report["name"] = report["model"] = HOSTILE
+    report["left_out"] = [HOSTILE]
+    report["mismatch"]["says"] = report["forgetting"]["probe"] = report["calibration"]["applied"] = HOSTILE
+    report["baselines"]["words"]["says"] = report["test"]["accuracy"]["how"] = HOSTILE
+    report["slices"]["table"][0] |= {"column": HOSTILE, "slice": HOSTILE}
+    report["slices"]["gaps"][0] |= {"column": HOSTILE, "best": HOSTILE, "worst": HOSTILE}
+    report["robustness"]["table"][0]["perturbation"] = report["seeds"]["degenerate"]["3"] = HOSTILE
     source = html(report)
     page = Page(source)
-    assert "script" not in page.tags and "<script" not in source and "49" not in page.text
-    assert page.text.count("<script>alert") > 8
+    assert "script" not in page.tags and "<script" not in source and "1337" not in page.text
+    assert page.text.count("<script>alert") > 20
     assert "<script" not in card(report).split("---\n", 2)[2]
     assert "<script>" in terminal(report)
 
@@ -519,6 +654,44 @@ def test_terminal_summary() -> None:
     sealed = terminal(example(opened=False))
     assert "finetooth evaluate run" in sealed and "[" not in sealed
     assert "cost" not in terminal(example() | {"cost": None})
+
+
+def compared(**primary: Any) -> str:
+    interval = {"first": estimate(0.861, 0.02), "second": estimate(0.843, 0.02), "difference": estimate(0.018, 0.015)}
+    lower = interval | {"difference": estimate(0.031), "p_value": None, "adjusted": None}
+    content = {
+        "runs": ["[bold]big", "\x1b[2Jsmall"],
+        "metric": "accuracy",
+        "rows": 1057,
+        "scores": {"accuracy": interval | {"p_value": 0.0191, "adjusted": 0.0382}, "loss": lower},
+        "primary": {
+            "answer": "first",
+            "difference": interval["difference"],
+            "p_value": 0.0191,
+            "mcnemar": 0.0004,
+            "smallest": 0.0217,
+            **primary,
+        },
+        "says": "big is better than small.",
+    }
+    out = io.StringIO()
+    show_comparison(content, Console(file=out, width=120, color_system=None))
+    return " ".join(out.getvalue().split())
+
+
+def test_comparison() -> None:
+    told = compared()
+    for wanted in (
+        *("[bold]big and [2Jsmall on the same 1,057 rows", "big is better than small."),
+        *("0.861 [0.841, 0.881]", "0.843 [0.823, 0.863]", "+0.018 [+0.003, +0.033]", "0.019", "0.038"),
+        "No interval for loss: too few rows (120, 200 are the least).",
+        "The comparison by accuracy was chosen beforehand: +0.018 [+0.003, +0.033], p = 0.019.",
+        *("McNemar's exact test: p < 0.001.", "A true difference of 0.022 would be shown 80 times of 100."),
+    ):
+        assert wanted in told, wanted
+    assert "\x1b" not in told
+    few = compared(answer="too few", difference=estimate(0.018), p_value=None, mcnemar=None, smallest=None)
+    assert "McNemar" not in few and "80 times" not in few and "p = n/a" in few
 
 
 def test_terminal_shows_the_largest_classes_and_no_markup() -> None:

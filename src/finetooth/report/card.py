@@ -29,10 +29,8 @@ def card(report: Mapping[str, Any]) -> str:
     if test is None:
         scores = [("metric", "validation")]
         scores += [(words.metric(name), words.score(value)) for name, value in report["validation"].items()]
-        note = (
-            f"The {words.count(rows['test'], 'test row')} are still sealed. "
-            "The validation rows chose the epoch, so these scores flatter the model a little."
-        )
+        sealed = f"The {words.count(rows['test'], 'test row')} are still sealed. " if rows["test"] else ""
+        note = f"{sealed}The validation rows chose the epoch, so these scores flatter the model a little."
     else:
         scores = [("metric", "test")]
         scores += [(words.metric(name), words.interval(estimate)) for name, estimate in test.items()]

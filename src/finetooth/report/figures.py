@@ -1,6 +1,7 @@
 """Figures as inline SVG that takes its colours and its type from the page it stands in."""
 
 from collections.abc import Mapping, Sequence
+from math import floor
 from typing import Any
 
 import matplotlib
@@ -17,6 +18,7 @@ CURVES_TOLD = 6  # more lines than this cannot be told apart
 ANNOTATED = 20  # classes; beyond this the counts in a confusion matrix are too small to read
 NAMED = 60  # classes; beyond this even their names are
 SHADES = 8  # of a heat map, one path each
+SEEN = ("confidence", "right")  # what a reliability diagram shows of a bin
 FAINT = 0.01  # a share of a row below this is left blank in a heat map
 
 
@@ -107,6 +109,9 @@ def reliability(calibration: Mapping[str, Any]) -> str:
             points = [b["confidence"] for b in bins], [b["right"] for b in bins]
             axes.plot(*points, color=SERIES[n], ls=DASHES[n], lw=1.5, marker=marker, ms=4, label=f"{state} temperature")
         _unit_square(figure, axes, "confidence", "share of right answers")
+        told = [b[key] for state in ("before", "after") for b in calibration[state]["bins"] for key in SEEN]
+        least = floor(10 * min(told)) / 10  # with two classes no confidence is below a half
+        axes.set(xlim=(least - 0.01, 1.01), ylim=(least - 0.01, 1.01))
         return svg(
             figure,
             "reliability",

@@ -53,7 +53,9 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     spent = ", ".join(f"{step} {words.duration(seconds)}" for step, seconds in report["seconds"].items())
     cost = "" if report["cost"] is None else f"; cost {report['cost']:.4g}"
     console.print(Text(f"\ntook {spent}; peak memory {words.size(report['peak_memory_bytes'])}{cost}"))
-    if test is None:
+    if not rows["test"]:
+        console.print(Text("seal: no rows were set aside for a test"))
+    elif test is None:
         sealed = words.count(report["seal"]["rows"], "test row")
         console.print(Text(f"seal: {sealed} unopened. When every choice is made: {words.evaluate(report)}"))
     else:
