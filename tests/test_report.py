@@ -425,7 +425,7 @@ def test_verdict_tells_of_chance_in_numbers() -> None:
 def test_verdict_hides_neither_leaks_nor_seeds_nor_a_baseline_that_overtook() -> None:
     report = example()
     report["without_leaks"] = {"rows": 1040, "left_out": 17, "scores": {"accuracy": estimate(0.688, 0.01)}}
-    report["baselines"]["probe"]["test"]["accuracy"] = 0.669
+    report["baselines"]["frozen_probe"]["test"]["accuracy"] = 0.669
     for told in (Page(html(report)).words(), card(report).replace("\\", ""), terminal(report)):
         assert "it never saw, its" not in told
         assert (
@@ -439,7 +439,7 @@ def test_verdict_hides_neither_leaks_nor_seeds_nor_a_baseline_that_overtook() ->
 def test_a_metric_that_is_better_when_lower() -> None:
     report = example() | {"goal": {"metric": "loss", "better": "lower"}}
     report["verdict"]["metric"] = "loss"
-    for name, loss in (("majority", 0.69), ("words", 0.61), ("probe", 0.64), ("untuned", 0.72)):
+    for name, loss in (("majority", 0.69), ("tfidf", 0.61), ("frozen_probe", 0.64), ("untuned", 0.72)):
         for part in ("validation", "test"):
             report["baselines"][name][part]["loss"] = loss
     page = Page(html(report))
@@ -509,7 +509,7 @@ def test_page_shows_what_a_reviewer_asks_for() -> None:
 def test_marks_lie_on_their_scale() -> None:
     """Also where the numbers are none, one, or far from each other."""
     report = example()
-    report["verdict"]["others"]["probe"]["difference"] = estimate(12.5)
+    report["verdict"]["others"]["frozen_probe"] |= gap(12.5)
     report["robustness"]["table"] = [
         {"perturbation": "typos", "changed": 0, "value": 0.7011, "difference": estimate(0.0, 0.0)}
     ]
@@ -575,7 +575,7 @@ def test_hostile_text_stays_text() -> None:
     report["data"]["source"] = report["repeat"] = report["name"] = report["model"] = HOSTILE
     report["left_out"] = [HOSTILE]
     report["mismatch"]["says"] = report["forgetting"]["probe"] = report["calibration"]["applied"] = HOSTILE
-    report["baselines"]["words"]["says"] = report["test"]["accuracy"]["how"] = HOSTILE
+    report["baselines"]["tfidf"]["says"] = report["test"]["accuracy"]["how"] = HOSTILE
     report["slices"]["table"][0] |= {"column": HOSTILE, "slice": HOSTILE}
     report["slices"]["gaps"][0] |= {"column": HOSTILE, "best": HOSTILE, "worst": HOSTILE}
     report["robustness"]["table"][0]["perturbation"] = report["seeds"]["degenerate"]["3"] = HOSTILE
@@ -657,8 +657,8 @@ def test_terminal_summary() -> None:
 
 
 def compared(**primary: Any) -> str:
-    interval = {"first": estimate(0.861, 0.02), "second": estimate(0.843, 0.02), "difference": estimate(0.018, 0.015)}
-    lower = interval | {"difference": estimate(0.031), "p_value": None, "adjusted": None}
+    interval = {"first": estimate(0.861, 0.02), "second": estimate(0.843, 0.02), **gap(0.018, 0.015)}
+    lower = interval | {**gap(0.031), "p_value": None, "adjusted": None}
     content = {
         "runs": ["[bold]big", "\x1b[2Jsmall"],
         "metric": "accuracy",
@@ -666,7 +666,7 @@ def compared(**primary: Any) -> str:
         "scores": {"accuracy": interval | {"p_value": 0.0191, "adjusted": 0.0382}, "loss": lower},
         "primary": {
             "answer": "first",
-            "difference": interval["difference"],
+            **gap(0.018, 0.015),
             "p_value": 0.0191,
             "mcnemar": 0.0004,
             "smallest": 0.0217,
