@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest
 
 from finetooth.metrics.base import Metric
-from finetooth.metrics.intervals import LEVEL, Bootstrap, statistic
+from finetooth.metrics.intervals import DRAWS, LEVEL, Bootstrap, statistic
 from finetooth.table import Predictions
 
 POWER = 0.8
@@ -42,16 +42,20 @@ def paired(
     units: NDArray[np.int64],
     *,
     level: float = LEVEL,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> Comparison:
-    """The difference under a paired bootstrap: both models are asked about the same rows in every draw."""
+    """The difference under a paired bootstrap: both models are asked about the same rows in every draw.
+
+    `units` numbers the group of each row (`units_of`); whole groups are drawn. Bounds and p-value are those of BCa
+    (Efron 1987, section 3), NaN where most draws are undefined.
+    """
     assert one.ids == other.ids, "paired predictions are about the same rows in the same order"
     sign = 1.0 if metric.better == "higher" else -1.0
     first, second = statistic(metric, one), statistic(metric, other)
-    drawn = Bootstrap.of(lambda weights: sign * (first(weights) - second(weights)), units, seed=seed)
+    drawn = Bootstrap.of(lambda weights: sign * (first(weights) - second(weights)), units, draws, seed)
     low, high = drawn.bounds(level)
-    wanted = float(norm.ppf((1 + level) / 2) + norm.ppf(POWER))
-    return Comparison(drawn.value, low, high, drawn.p_value(), wanted * drawn.error)
+    return Comparison(drawn.value, low, high, drawn.p_value(), drawn.seen(level, POWER))
 
 
 def mcnemar(one: Predictions, other: Predictions) -> float:
