@@ -2,8 +2,8 @@
 
 A model's logits are its `strength` on the true class, over noise of which half the variance is shared by all models of
 the same rows. In groups, half the rows take the group's class, and half of each noise is the group's own: the rows of a
-group are right and wrong together. The truth is the metric on 500,000 rows. Intervals are made of fewer draws here than in use, to
-have more data sets: that costs a little coverage.
+group are right and wrong together. The truth is the metric on 500,000 rows. Intervals are
+made of fewer draws here than in use, to have more data sets: that costs a little coverage.
 """
 
 from __future__ import annotations

@@ -149,11 +149,11 @@ class Bootstrap:
             return Bootstrap(value, drawn[:0], nan, nan, count)
         blocks = min(count, BLOCKS)
         block = generator.permutation(np.arange(count) * blocks // count)
-        jackknife = _defined(asked, units, (block != piece[:, None] for piece in _pieces(blocks, len(units))))
+        jackknife = _defined(asked, units, (block != piece[:, None] for piece in pieces(blocks, len(units))))
         pull = jackknife.mean() - jackknife if len(jackknife) else np.zeros(1)
         spread = float((pull**2).sum() ** 1.5)
         acceleration = float((pull**3).sum() / (6 * spread)) if spread > 0 else 0.0
-        return Bootstrap(value, drawn, _normal_share_below(drawn, value), acceleration, count)
+        return Bootstrap(value, drawn, _median_bias(drawn, value), acceleration, count)
 
     def bounds(self, level: float = LEVEL) -> tuple[float, float]:
         """The two ends of the interval."""
@@ -166,20 +166,10 @@ class Bootstrap:
         low, high = np.quantile(self.drawn, norm.cdf(z))
         return float(low), float(high)
 
-    def p_value(self, null: float = 0.0) -> float:
-        """Two-sided: one less the level at which an end of the interval meets `null`."""
-        if not len(self.drawn):
-            return nan
-        w = _normal_share_below(self.drawn, null) - self.bias
-        z = w / max(1 + self.acceleration * w, 1e-3) - self.bias
-        return 2 * float(t.cdf(-abs(z / self._widening), self.units - 1))
-
-    def seen(self, level: float, power: float) -> float:
-        """The least true distance from a null that an interval of this level would leave out so often."""
-        if not len(self.drawn):
-            return nan
-        wanted = t.ppf((1 + level) / 2, self.units - 1) + t.ppf(power, self.units - 1)
-        return float(wanted * self.drawn.std(ddof=1) * self._widening)
+    @property
+    def error(self) -> float:
+        """The standard error."""
+        return float(self.drawn.std(ddof=1)) * self._widening if len(self.drawn) else nan
 
     @property
     def _widening(self) -> float:
@@ -189,7 +179,7 @@ class Bootstrap:
 
 def drawings(generator: np.random.Generator, units: int, draws: int, rows: int) -> Iterator[NDArray[np.int64]]:
     """How often each unit comes in each draw, (some draws, units); as many at a time as `rows` of weights allow."""
-    for piece in _pieces(draws, rows):
+    for piece in pieces(draws, rows):
         drawn = generator.integers(0, units, (len(piece), units)) + units * np.arange(len(piece))[:, None]
         yield np.bincount(drawn.ravel(), minlength=units * len(piece)).reshape(len(piece), units)
 
@@ -200,15 +190,15 @@ def _defined(asked: Statistic, units: NDArray[np.int64], drawn: Iterable[NDArray
     return values[np.isfinite(values)]
 
 
-def _normal_share_below(drawn: Values, value: float) -> float:
-    """The normal quantile of the share of draws below a value, ties half: a difference of shares comes in steps."""
+def _median_bias(drawn: Values, value: float) -> float:
+    """The normal quantile of the share of draws below the value, ties half: a share of rows comes in steps."""
     same = np.abs(drawn - value) <= 1e-9 * np.abs(drawn).max()
     below = float(((drawn < value) & ~same).mean() + same.mean() / 2)
     edge = 1 / (len(drawn) + 1)
     return float(norm.ppf(np.clip(below, edge, 1 - edge)))
 
 
-def _pieces(total: int, rows: int) -> Iterator[NDArray[np.int64]]:
+def pieces(total: int, rows: int) -> Iterator[NDArray[np.int64]]:
     """The numbers from 0 to `total`, some at a time."""
     most = max(1, AT_ONCE // max(rows, 1))
     yield from (np.arange(start, min(start + most, total)) for start in range(0, total, most))
