@@ -690,7 +690,7 @@ def test_comparison() -> None:
     ):
         assert wanted in told, wanted
     assert "\x1b" not in told
-    few = compared(answer="too few", difference=estimate(0.018), p_value=None, mcnemar=None, smallest=None)
+    few = compared(answer="too few", **gap(0.018), p_value=None, mcnemar=None, smallest=None)
     assert "McNemar" not in few and "80 times" not in few and "p = n/a" in few
 
 

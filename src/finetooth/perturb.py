@@ -156,7 +156,7 @@ def robustness(
     order = _by_id(clean)
     units = units_of([str(unit) for unit in units[order].tolist()], len(order))
     clean = clean.take(order)
-    why = too_few(metric, clean, units)
+    why = too_few(clean, units, by_class=metric.by_class)
     table = [
         {
             "perturbation": name,
@@ -182,7 +182,7 @@ def _difference(
         return {"value": value, "low": None, "high": None, "how": why or "not defined on these rows"}
     found = paired(metric, p, clean, units)
     low, high = _finite(found.low), _finite(found.high)
-    how = "BCa" if units.max() + 1 == len(units) else "BCa over groups"
+    how = "paired bootstrap" + ("" if units.max() + 1 == len(units) else " over groups")
     how = "not defined in most draws" if low is None or high is None else how
     return {"value": _finite(found.difference), "low": low, "high": high, "how": how}
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finetooth.checks.texts import _script
+from finetooth.checks.texts import script_of
 from finetooth.errors import DataError, nearest, shown
 from finetooth.metrics import Interval, Metric, interval, statistic, units_of
-from finetooth.metrics.intervals import FEWEST_ROWS, LEVEL, Bootstrap, Values
+from finetooth.metrics.base import Values
+from finetooth.metrics.intervals import FEWEST_ROWS, LEVEL, Bootstrap
 from finetooth.table import Predictions, Table
 
 Rows = NDArray[np.int64]
@@ -104,7 +105,7 @@ def _cuts(
     if table.columns.group is not None:
         kinds[table.columns.group] = [table.groups[i] or "" for i in places], FEWEST_ROWS
     if table.folder is None:
-        scripts = [_script(" ".join(table.inputs[i])) for i in places]
+        scripts = [script_of(" ".join(table.inputs[i])) for i in places]
         kinds["script"] = [script.title() if script else OTHER for script in scripts], FEWEST
     for column, (values, fewest) in kinds.items():
         counts = Counter(values).most_common(2)
@@ -181,7 +182,13 @@ def _gap(metric: Metric, p: Predictions, ranked: list[Slice]) -> list[dict[str, 
     pairs = len(ranked) * (len(ranked) - 1) // 2
     drawn = Bootstrap.of(difference, units_of([*best.groups, *worst.groups], parted + len(worst.rows)))
     bounds = drawn.bounds(1 - (1 - LEVEL) / pairs)  # Bonferroni
-    how = "not defined in most draws" if not drawn.whole else "BCa" if pairs == 1 else f"BCa, for any of {pairs} pairs"
+    how = (
+        "not defined in most draws"
+        if not len(drawn.drawn)
+        else "BCa"
+        if pairs == 1
+        else f"BCa, for any of {pairs} pairs"
+    )
     found = Interval(drawn.value, *bounds, how)
     return [{"column": worst.column, "best": best.name, "worst": worst.name, "difference": _estimate(found)}]
 

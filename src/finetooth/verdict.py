@@ -68,7 +68,7 @@ def difference(
     sign = 1.0 if metric.better == "higher" else -1.0
     value = sign * (metric.of(one) - metric.of(other))
     found: dict[str, Any] = dict.fromkeys(("low", "high", "p_value", "mcnemar", "smallest"))
-    if why := too_few(metric, one, units):
+    if why := too_few(one, units, by_class=metric.by_class):
         return {"difference": value if isfinite(value) else None, **found, "how": why}
     compared = asdict(paired(metric, one, other, units))
     alone = len(set(units.tolist())) == len(units)

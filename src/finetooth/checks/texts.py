@@ -102,7 +102,7 @@ def scripts(sample: Sample) -> Iterator[Finding]:
     """Texts in another script than nearly all others."""
     if sample.table.folder is not None:
         return
-    main = [_script(text) for text in sample.texts]
+    main = [script_of(text) for text in sample.texts]
     counts = Counter(script for script in main if script)
     if not counts:
         return
@@ -155,7 +155,7 @@ def strangers(sample: Sample) -> Iterator[Finding]:
             )
 
 
-def _script(text: str) -> str | None:
+def script_of(text: str) -> str | None:
     """The script of most letters; None where there are fewer than three."""
     letters = [c for c in text[:500] if c.isalpha()]
     if len(letters) < 3:

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 from finetooth.metrics.base import Metric
-from finetooth.metrics.calibration import abstention, calibration
+from finetooth.metrics.calibration import Bin, Calibration, abstention, calibration
 from finetooth.metrics.classification import CLASSIFICATION, sensitivity_at
 from finetooth.metrics.intervals import Interval, bca, interval, statistic, too_few, units_of, wilson
 from finetooth.metrics.significance import Comparison, holm, mcnemar, paired
 
 __all__ = [
     "CLASSIFICATION",
-    "abstention",
-    "calibration",
+    "Bin",
+    "Calibration",
     "Comparison",
     "Interval",
     "Metric",
+    "abstention",
     "bca",
+    "calibration",
     "holm",
     "interval",
     "mcnemar",

@@ -6,16 +6,16 @@ one group tell less than as many rows of many.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import isfinite, nan, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-from finetooth.metrics.base import Metric
+from finetooth.metrics.base import Metric, Values
 from finetooth.seeds import number
 from finetooth.table import Predictions
 
@@ -28,7 +28,6 @@ FEWEST_ROWS = 200
 FEWEST_GROUPS = 30
 FEWEST_OF_A_CLASS = 10
 
-Values = NDArray[np.float64]
 Statistic = Callable[[Values], Values]  # weights of shape (draws, rows) -> a value for each draw
 
 
@@ -43,35 +42,46 @@ class Interval:
 
 
 def interval(
-    metric: Metric, p: Predictions, groups: Sequence[str | None] | None = None, *, level: float = LEVEL
+    metric: Metric,
+    p: Predictions,
+    groups: Sequence[str | None] | None = None,
+    *,
+    level: float = LEVEL,
+    draws: int = DRAWS,
 ) -> Interval:
     """The metric with its interval: Wilson's for a share of independent rows, BCa for the rest; or why there is none.
 
     `groups` has one entry per row, None for a row that stands alone.
     """
     value, units = metric.of(p), units_of(groups, len(p.labels))
-    if why := too_few(metric, p, units):
+    if why := too_few(p, units, by_class=metric.by_class):
         return Interval(value, None, None, why)
-    if metric.share is not None and units.max() + 1 == len(units):
+    apart = _count(units) == len(units)
+    if metric.share is not None and apart:
         low, high = wilson(float(metric.share(p).sum()), len(p.labels), level)
         return Interval(value, low, high, "Wilson")
-    low, high = bca(statistic(metric, p), units, level=level)
+    low, high = bca(statistic(metric, p), units, level=level, draws=draws)
     if not (isfinite(low) and isfinite(high)):
         return Interval(value, None, None, "not defined in most draws")
-    return Interval(value, low, high, "BCa" if units.max() + 1 == len(units) else "BCa over groups")
+    return Interval(value, low, high, "BCa" if apart else "BCa over groups")
 
 
-def too_few(metric: Metric, p: Predictions, units: NDArray[np.int64]) -> str | None:
-    """Why there are too few rows for an interval, or None."""
-    rows, of = len(p.labels), int(units.max()) + 1 if len(units) else 0
+def too_few(p: Predictions, units: NDArray[np.int64], *, by_class: bool = False) -> str | None:
+    """Why there are too few rows for an interval, or None; `by_class` asks for rows of every class that occurs.
+
+    Ten rows of a class that stand in one group are one case of it, so with groups it is groups that are counted.
+    """
+    rows, of = len(p.labels), _count(units)
     if rows < FEWEST_ROWS:
         return f"too few rows ({rows:,}, {FEWEST_ROWS} are the least)"
-    if of < min(rows, FEWEST_GROUPS):
+    if of < FEWEST_GROUPS:
         return f"too few groups ({of:,}, {FEWEST_GROUPS} are the least)"
-    counts = np.bincount(p.labels, minlength=len(p.names))
-    rare = [p.names[c] for c in np.flatnonzero((counts > 0) & (counts < FEWEST_OF_A_CLASS))]
-    if metric.by_class and rare:
-        return f"too few rows of '{rare[0]}'" + (f" and {len(rare) - 1} more classes" if len(rare) > 1 else "")
+    counts = np.bincount(np.unique(np.stack([units, p.labels]), axis=1)[1], minlength=len(p.names))
+    rare = [c for c in np.flatnonzero((counts > 0) & (counts < FEWEST_OF_A_CLASS)).tolist() if by_class]
+    if rare:
+        found = f"too few rows of '{p.names[rare[0]]}'" if of == rows else f"too few groups with '{p.names[rare[0]]}'"
+        others = f"; so for {len(rare) - 1} more classes" if len(rare) > 1 else ""
+        return f"{found} ({counts[rare[0]]}, {FEWEST_OF_A_CLASS} are the least{others})"
     return None
 
 
@@ -113,82 +123,86 @@ def bca(
     Efron 1987 (Better Bootstrap Confidence Intervals), section 3, with the quantiles widened for few units as in
     Hesterberg 2015 (What Teachers Should Know About the Bootstrap), section 4.3.1. NaN where most draws are undefined.
     """
-    found = Bootstrap.of(of, units, draws, seed)
-    return found.bounds(level)
+    return Bootstrap.of(of, units, draws, seed).bounds(level)
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """The draws of a statistic, and what their shape says: median bias and acceleration, both 0.0 for a plain mean."""
+    """The draws of a statistic, and what their shape says: median bias and acceleration, both 0.0 for a plain mean.
+
+    Where most draws are undefined there are none, and all that is asked of them is NaN.
+    """
 
     value: float
-    drawn: Values  # those that are defined
+    drawn: Values
     bias: float
     acceleration: float
     units: int
-    whole: bool  # whether most draws were defined
 
     @staticmethod
-    def of(statistic: Statistic, units: NDArray[np.int64], draws: int = DRAWS, seed: int = 0) -> Bootstrap:
+    def of(asked: Statistic, units: NDArray[np.int64], draws: int = DRAWS, seed: int = 0) -> Bootstrap:
         """Draw whole units with replacement, and leave each out once, or each of BLOCKS blocks of them."""
-        count = int(units.max()) + 1
-        generator = np.random.default_rng(number(seed, "bootstrap"))
-        value = float(statistic(np.ones((1, len(units))))[0])
-        drawn = _asked(
-            statistic, units, lambda size: generator.multinomial(count, np.full(count, 1 / count), size), draws
-        )
-        block = np.arange(count) * BLOCKS // count if count > BLOCKS else np.arange(count)
-        block = block[generator.permutation(count)]
-        left_out = iter(range(int(block.max()) + 1))
-        jackknife = _asked(
-            statistic,
-            units,
-            lambda size: np.stack([block != next(left_out) for _ in range(size)]),
-            int(block.max()) + 1,
-        )
-        whole = bool(np.isfinite(drawn).sum() >= draws / 2)
-        drawn, jackknife = drawn[np.isfinite(drawn)], jackknife[np.isfinite(jackknife)]
+        count, generator = _count(units), np.random.default_rng(number(seed, "bootstrap"))
+        value = float(asked(np.ones((1, len(units))))[0])
+        drawn = _defined(asked, units, drawings(generator, count, draws, len(units)))
+        if count < 2 or len(drawn) < draws / 2 or not isfinite(value):
+            return Bootstrap(value, drawn[:0], nan, nan, count)
+        blocks = min(count, BLOCKS)
+        block = generator.permutation(np.arange(count) * blocks // count)
+        jackknife = _defined(asked, units, (block != piece[:, None] for piece in pieces(blocks, len(units))))
         pull = jackknife.mean() - jackknife if len(jackknife) else np.zeros(1)
         spread = float((pull**2).sum() ** 1.5)
-        below = float((drawn < value).mean() + (drawn == value).mean() / 2) if len(drawn) else 0.5
-        return Bootstrap(
-            value,
-            drawn,
-            float(norm.ppf(np.clip(below, 1 / (draws + 1), draws / (draws + 1)))),
-            float((pull**3).sum() / (6 * spread)) if spread > 0 else 0.0,
-            count,
-            whole,
-        )
+        acceleration = float((pull**3).sum() / (6 * spread)) if spread > 0 else 0.0
+        return Bootstrap(value, drawn, _median_bias(drawn, value), acceleration, count)
 
     def bounds(self, level: float = LEVEL) -> tuple[float, float]:
         """The two ends of the interval."""
-        if not self.whole:
-            return float("nan"), float("nan")
-        wide = float(t.ppf((1 + level) / 2, self.units - 1)) * sqrt(self.units / (self.units - 1))
+        if not len(self.drawn):
+            return nan, nan
+        wide = float(t.ppf((1 + level) / 2, self.units - 1)) * self._widening
         z = self.bias + np.array([-wide, wide])
-        low, high = np.quantile(self.drawn, norm.cdf(self.bias + z / (1 - self.acceleration * z)))
+        # The acceleration is 1/6 at most: one unit pulls and no other does.
+        z = self.bias + z / np.maximum(1 - self.acceleration * z, 1e-3)
+        low, high = np.quantile(self.drawn, norm.cdf(z))
         return float(low), float(high)
-
-    def p_value(self, null: float = 0.0) -> float:
-        """Two-sided: one less the level at which an end of the interval meets `null`."""
-        below = float((self.drawn < null).mean() + (self.drawn == null).mean() / 2)
-        edge = 1 / (len(self.drawn) + 1)
-        w = float(norm.ppf(np.clip(below, edge, 1 - edge))) - self.bias
-        z = w / (1 + self.acceleration * w) - self.bias
-        narrowed = z / sqrt(self.units / (self.units - 1))
-        return min(1.0, 2 * float(t.cdf(-abs(narrowed), self.units - 1)))
 
     @property
     def error(self) -> float:
         """The standard error."""
-        return float(self.drawn.std(ddof=1)) * sqrt(self.units / (self.units - 1))
+        return float(self.drawn.std(ddof=1)) * self._widening if len(self.drawn) else nan
+
+    @property
+    def _widening(self) -> float:
+        """Draws from so few units are this much narrower than draws from all that there could be."""
+        return sqrt(self.units / (self.units - 1))
 
 
-def _asked(statistic: Statistic, units: NDArray[np.int64], counts: Callable[[int], NDArray[Any]], draws: int) -> Values:
-    """The statistic under so many weightings of the units, some at a time."""
-    return np.concatenate([statistic(counts(size)[:, units].astype(float)) for size in _sizes(draws, len(units))])
+def drawings(generator: np.random.Generator, units: int, draws: int, rows: int) -> Iterator[NDArray[np.int64]]:
+    """How often each unit comes in each draw, (some draws, units); as many at a time as `rows` of weights allow."""
+    for piece in pieces(draws, rows):
+        drawn = generator.integers(0, units, (len(piece), units)) + units * np.arange(len(piece))[:, None]
+        yield np.bincount(drawn.ravel(), minlength=units * len(piece)).reshape(len(piece), units)
 
 
-def _sizes(draws: int, rows: int) -> Iterator[int]:
+def _defined(asked: Statistic, units: NDArray[np.int64], drawn: Iterable[NDArray[Any]]) -> Values:
+    """The statistic under these weights of the units, where it is defined."""
+    values: Values = np.concatenate([asked(weights[:, units].astype(float)) for weights in drawn])
+    return values[np.isfinite(values)]
+
+
+def _median_bias(drawn: Values, value: float) -> float:
+    """The normal quantile of the share of draws below the value, ties half: a share of rows comes in steps."""
+    same = np.abs(drawn - value) <= 1e-9 * np.abs(drawn).max()
+    below = float(((drawn < value) & ~same).mean() + same.mean() / 2)
+    edge = 1 / (len(drawn) + 1)
+    return float(norm.ppf(np.clip(below, edge, 1 - edge)))
+
+
+def pieces(total: int, rows: int) -> Iterator[NDArray[np.int64]]:
+    """The numbers from 0 to `total`, some at a time."""
     most = max(1, AT_ONCE // max(rows, 1))
-    yield from (min(most, draws - start) for start in range(0, draws, most))
+    yield from (np.arange(start, min(start + most, total)) for start in range(0, total, most))
+
+
+def _count(units: NDArray[np.int64]) -> int:
+    return int(units.max(initial=-1)) + 1

@@ -7,16 +7,15 @@ value in each draw, shape (draws,); NaN where it is not defined.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from finetooth.metrics.base import Values
 from finetooth.table import Predictions
-
-Values = NDArray[np.float64]
-Weighted = Callable[[Predictions, Values], Values]
 
 
 def accuracy(p: Predictions, weights: Values) -> Values:
@@ -59,36 +58,64 @@ def _counts(chosen: NDArray[np.int64], classes: int, weights: Values) -> Values:
     return np.asarray(weights @ sparse.csr_array((np.ones(len(chosen)), (rows, chosen)), shape=(len(chosen), classes)))
 
 
-def _one_against_rest(score: Callable[[Values, Values], Values], p: Predictions, weights: Values) -> Values:
+@dataclass(frozen=True)
+class _Ranked:
+    """One class against the rest: of each of its rows (columns), under each weighting, what is at least as sure of it.
+
+    `found` are rows of the class and `asked` all rows, each as the weight of those that are surer and of those that are
+    surer or as sure: rows of equal probability count together, since neither comes before the other.
+    """
+
+    mine: Values
+    found: tuple[Values, Values]
+    asked: tuple[Values, Values]
+    rows: Values  # the weight of all rows, (draws,)
+
+
+def _one_against_rest(score: Callable[[_Ranked], Values], p: Predictions, weights: Values) -> Values:
     total, number = np.zeros(len(weights)), np.zeros(len(weights))
     for c in [1] if len(p.names) == 2 else np.unique(p.labels).tolist():
         order = np.argsort(-p.probabilities[:, c], kind="stable")
-        scores, mine = p.probabilities[order, c], (p.labels == c)[order]
-        # Rows of equal probability count together: neither comes before the other.
-        starts = np.flatnonzero(np.concatenate([[True], scores[1:] != scores[:-1]]))
-        drawn = weights[:, order]
-        positive = np.add.reduceat(drawn * mine, starts, axis=1)
-        value = score(positive, np.add.reduceat(drawn * ~mine, starts, axis=1))
-        occurs = drawn @ mine > 0
+        sure = -p.probabilities[order, c]
+        places = np.flatnonzero(p.labels[order] == c)
+        mine, asked = weights[:, order[places]], _before(weights[:, order])
+        found = _before(mine)
+        ranked = _Ranked(
+            mine,
+            _at_ties(found, sure[places], sure[places]),
+            _at_ties(asked, sure, sure[places]),
+            asked[:, -1],
+        )
+        occurs = found[:, -1] > 0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            value = np.where(found[:, -1] < asked[:, -1], score(ranked) / found[:, -1], np.nan)
         total += np.where(occurs, value, 0.0)
         number += occurs
     with np.errstate(invalid="ignore"):
-        return total / number
+        return np.asarray(total / number)
 
 
-def _area(positive: Values, negative: Values) -> Values:
-    """From weights at each threshold, the surest first: the share of pairs in which the positive row is surer."""
-    surer = np.cumsum(positive, axis=1) - positive / 2
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((surer * negative).sum(axis=1) / pairs)
+def _before(weights: Values) -> Values:
+    """The weight that stands before each column, and before the end: one column more."""
+    sums = np.zeros((len(weights), weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    return sums
 
 
-def _precision(positive: Values, negative: Values) -> Values:
-    """The mean over positive rows of the precision at their threshold."""
-    found = np.cumsum(positive, axis=1)
-    asked = found + np.cumsum(negative, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.divide(found, asked, out=np.zeros_like(found), where=asked > 0)
-        value = (positive * precision).sum(axis=1) / found[:, -1]
-        return np.where(negative.sum(axis=1) > 0, value, np.nan)
+def _at_ties(before: Values, sorted_values: Values, values: Values) -> tuple[Values, Values]:
+    """What stands before the first, and up to the last, of the columns that have each of these values."""
+    first, last = (np.searchsorted(sorted_values, values, side=side) for side in ("left", "right"))
+    return before[:, first], before[:, last]
+
+
+def _area(ranked: _Ranked) -> Values:
+    """The sum over rows of the class of the share of other rows that are less sure, those as sure counting half."""
+    surer, upto = (asked - found for asked, found in zip(ranked.asked, ranked.found, strict=True))
+    others = ranked.rows - ranked.mine.sum(axis=1)
+    return np.asarray((ranked.mine * (1 - (surer + upto) / 2 / others[:, None])).sum(axis=1))
+
+
+def _precision(ranked: _Ranked) -> Values:
+    """The sum over rows of the class of the precision at their threshold."""
+    found, asked = ranked.found[1], ranked.asked[1]
+    return np.asarray((ranked.mine * np.divide(found, asked, out=np.zeros_like(found), where=asked > 0)).sum(axis=1))

@@ -206,8 +206,17 @@ def _calibrated(told: Mapping[str, Any], p: Predictions, groups: Sequence[str | 
 
 def _calibrations(p: Predictions, temperature: float, groups: Sequence[str | None] | None) -> dict[str, Any]:
     """Of probabilities that a temperature has been divided into already."""
-    before = cooled(p, 1 / temperature)
-    return {"before": asdict(calibration(before, groups)), "after": asdict(calibration(p, groups))}
+    found = {"before": calibration(cooled(p, 1 / temperature), groups), "after": calibration(p, groups)}
+    return {
+        when: {
+            "loss": each.loss,
+            "brier": each.brier,
+            "ece": asdict(each.debiased),
+            "floor": each.noise_floor,
+            "bins": [asdict(part) for part in each.bins],
+        }
+        for when, each in found.items()
+    }
 
 
 def _ece(calibrations: Mapping[str, Any]) -> dict[str, float]:
