@@ -101,7 +101,8 @@ class Run:
             contents = {part: tuple(digests) for part, digests in fields.pop("contents").items()}
             return Split(**fields, contents=contents)
         except (TypeError, KeyError, AttributeError):
-            raise RunError(f"{self.path / 'split.json'}: not a split as finetooth writes it.") from None
+            file = self.path / "split.json"
+            raise RunError(f"{file}: not a split as finetooth writes it; put the file back as it was.") from None
 
     @property
     def columns(self) -> Columns:
@@ -128,7 +129,7 @@ class Run:
                 f"--resume to its command, or put the file back if it was taken away."
             ) from None
         except ValueError as error:
-            raise RunError(f"{self.path / name}: not readable as JSON: {error}") from None
+            raise RunError(f"{self.path / name}: not readable as JSON: {error}. Put the file back as it was.") from None
 
     def seal(self, split: Split) -> None:
         """Note in data.json the digests of what training leaves, the tuned model and the split that it used."""
@@ -140,7 +141,8 @@ class Run:
     @property
     def sealed(self) -> dict[str, str]:
         """What `seal` noted: a digest for each file. Raises RunError when it is not there."""
-        noted = self.json("data.json").get("sealed")
+        data = self.json("data.json")
+        noted = data.get("sealed") if isinstance(data, dict) else None
         if not isinstance(noted, dict) or WEIGHTS not in noted:
             raise RunError(
                 f"{self.path / 'data.json'}: found no digests of the split and the model, expected those that training "
