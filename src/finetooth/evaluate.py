@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import file_digest
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -21,7 +20,7 @@ from finetooth.perturb import PERTURBATIONS, perturbed, robustness
 from finetooth.predict import predict
 from finetooth.readers import HUB, read
 from finetooth.report import detail, opened, up_to_date, with_intervals, write_report
-from finetooth.run import Run
+from finetooth.run import WEIGHTS, Run
 from finetooth.slices import slices as by_slice
 from finetooth.table import Predictions, Split, Table
 from finetooth.tasks import TASKS, Encoded, tokenized
@@ -42,17 +41,17 @@ def evaluate(
     if not split.test:
         raise RunError(f"{run.path}: the run was made without test rows (split.test: 0), so there is nothing to open.")
     table = table or reread(run)
-    if not holds_seal(table, split):
+    if difference := _difference(table, split):
         raise RunError(
-            f"{table.source}: these are not the {len(split.test):,} test rows that were sealed when the run began; "
-            f"some were changed or are missing. Score other rows with `finetooth evaluate RUN DATA`."
+            f"{table.source}: these are not the {len(split.test):,} test rows that were sealed when the run began: "
+            f"{difference}. Put the data back as they were; other rows are scored with `finetooth evaluate RUN DATA`."
         )
     clock, known = perf_counter(), known_metrics(run, metrics)
-    tuned = load_tuned(run.model)  # before the seal is opened: a model that does not load has seen nothing
+    tuned = _tuned(run)  # before the seal is opened: a model that does not load has seen nothing
     _enter(run, f"evaluate {run.path.resolve().name}")
     run.write_predictions("test", _answers(run, tuned, table, split.test, "fp32"))
     for other in run.other_seeds.values():
-        other.write_predictions("test", _answers(other, load_tuned(other.model), table, split.test, "fp32"))
+        other.write_predictions("test", _answers(other, _tuned(other), table, split.test, "fp32"))
     names = run.json("data.json")["names"]
     others = asked_again(run, table, Rows.of(table, split.test, names), names)
     for name, p in others.items():
@@ -100,7 +99,7 @@ def answers(
     Sealed rows among them count as an opening when their labels are there to be compared with.
     """
     run = ended(run)
-    tuned, sealed = load_tuned(run.model), _contents(run)["test"]
+    tuned, sealed = _tuned(run), _contents(run)["test"]
     rows = [table.position[i] for i in ids]
     looked_at = sum(table.contents[r] in sealed and table.labels[r] is not None for r in rows)
     if looked_at:
@@ -136,6 +135,13 @@ def _looked_into(
     }
 
 
+def _tuned(run: Run) -> tuple[Any, Any]:
+    """The network and tokenizer of the run. Raises RunError when they are not those that training left."""
+    tuned = load_tuned(run.model)
+    run.refuse_other_model()
+    return tuned
+
+
 def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str], precision: str) -> Predictions:
     (net, tokenizer), plan, device = tuned, run.plan, machine.device()
     task, names = TASKS[plan.task], run.json("data.json")["names"]
@@ -168,8 +174,19 @@ def reread(run: Run) -> Table:
 
 
 def holds_seal(table: Table, split: Split) -> bool:
-    """Whether the table holds every sealed row, unchanged."""
-    return all(row_id in table.position for row_id in split.test) and table.digest(split.test) == split.digest
+    """Whether the table holds every sealed row, unchanged, and in a test part of its own no other."""
+    return _difference(table, split) is None
+
+
+def _difference(table: Table, split: Split) -> str | None:
+    """How the table's test rows differ from the sealed ones, in a clause; None when they do not."""
+    sealed = set(split.test)
+    if missing := sum(row_id not in table.position for row_id in sealed):
+        return f"{missing:,} of them are not there, or not with this text"
+    if table.digest(sealed) != split.digest:
+        return "each is there, but of some the label, or what else stands in the row, was changed"
+    added = [i for i, part in enumerate(table.parts) if part == "test" and table.ids[i] not in sealed]
+    return f"{len(added):,} were added to the test part ({table.place(added[0])})" if added else None
 
 
 def ended(run: Run | str | Path) -> Run:
@@ -177,6 +194,7 @@ def ended(run: Run | str | Path) -> Run:
     run = run if isinstance(run, Run) else Run.open(run)
     if not run.finished:
         raise RunError(f"{run.path}: training has not ended; go on with it by adding --resume to its command.")
+    run.refuse_tampering()
     return run
 
 
@@ -186,20 +204,17 @@ def known_metrics(run: Run, further: Sequence[Metric]) -> dict[str, Metric]:
 
 
 def _enter(run: Run, purpose: str) -> None:
-    """One more opening of these test rows, in the user's ledger first, since it is the one that counts."""
-    split = run.split
-    with open(run.model / "model.safetensors", "rb") as weights:
-        model = file_digest(weights, "sha256").hexdigest()
-    before, head = ledger.read(run.ledger), run.json("report.json")["seal"]["head"]
-    # The ledger may be ahead of the report, where an evaluation was stopped on its way, but never behind it.
-    if head is not None and head not in {entry["digest"] for entry in before}:
-        raise RunError(f"{run.ledger}: the opening that the report names is not in it; openings were taken away.")
+    """One more opening of these test rows, in the user's ledger, the one that counts, and in the run's.
+
+    An edited ledger is refused. A user's ledger that is gone, or that lacks its last lines, is not: a run that came
+    from another machine looks the same, and so does a cache that was emptied. The count then goes on from what the
+    run itself knows, so that it never goes back; what only other runs knew is no longer in it.
+    """
+    digest = run.split.digest
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "purpose": purpose,
-        "test": split.digest,
-        "model": model,
-        "opening": before[-1]["opening"] + 1 if before else 1,
+        "test": digest,
+        "model": run.sealed[WEIGHTS],
     }
-    users = ledger.append(cache() / "ledger" / f"{split.digest}.jsonl", entry)
-    ledger.append(run.ledger, {**entry, "opening": users["opening"]})
+    ledger.append(run.ledger, entry, cache() / "ledger" / f"{digest}.jsonl")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ import yaml
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from finetooth import ledger
 from finetooth.durable import sync, write_text
 from finetooth.errors import RunError
 from finetooth.history import Epoch
@@ -22,6 +24,7 @@ from finetooth.plan import Plan
 from finetooth.table import Columns, Predictions, Split
 
 FIRST = {"data.json", "split.json", "findings.json"}
+WEIGHTS = "model/model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ class Run:
             contents = {part: tuple(digests) for part, digests in fields.pop("contents").items()}
             return Split(**fields, contents=contents)
         except (TypeError, KeyError, AttributeError):
-            raise RunError(f"{self.path / 'split.json'}: not a split as finetooth writes it.") from None
+            file = self.path / "split.json"
+            raise RunError(f"{file}: not a split as finetooth writes it; put the file back as it was.") from None
 
     @property
     def columns(self) -> Columns:
@@ -138,9 +142,98 @@ class Run:
         try:
             return cast("dict[str, Any]", json.loads((self.path / name).read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise RunError(f"{self.path}: {name} is missing; was the run stopped before it ended?") from None
+            raise RunError(
+                f"{self.path}: {name} is missing; was the run stopped before it ended? Go on with it by adding "
+                f"--resume to its command, or put the file back if it was taken away."
+            ) from None
         except ValueError as error:
-            raise RunError(f"{self.path / name}: not readable as JSON: {error}") from None
+            raise RunError(f"{self.path / name}: not readable as JSON: {error}. Put the file back as it was.") from None
+
+    def seal(self, split: Split) -> None:
+        """Note in data.json the digests of what training leaves, the tuned model and the split that it used."""
+        data = self._unsealed()
+        files = sorted(file for file in self.model.iterdir() if file.is_file() and file.name != "README.md")
+        models = {f"model/{file.name}": _file_digest(file) for file in files}
+        self.write("data.json", {**data, "sealed": {**self._digests(data, split), **models}})
+
+    @property
+    def sealed(self) -> dict[str, str]:
+        """What `seal` noted: a digest for each file. Raises RunError when it is not there."""
+        data = self.json("data.json")
+        noted = data.get("sealed") if isinstance(data, dict) else None
+        if not isinstance(noted, dict) or WEIGHTS not in noted:
+            raise RunError(
+                f"{self.path / 'data.json'}: found no digests of the split and the model, expected those that training "
+                f"ends by writing. Put the file back as it was, or train again with another --out."
+            )
+        return noted
+
+    def refuse_tampering(self) -> None:
+        """Raise RunError, naming the file, when split, plan, report and ledger are not as finetooth left them.
+
+        They are held against each other: data.json has the digests of the others, the report names the last opening it
+        knows of, each line of the ledger the test rows and the model. A ledger may be ahead of its report, where an
+        evaluation was stopped on its way, but not behind it. The model is left to `refuse_other_model`.
+        """
+        sealed, split = self.sealed, self.split
+        for name, digest in self._digests(self._unsealed(), split).items():
+            self._refuse_other(name, digest, sealed.get(name))
+        openings = ledger.read(self.ledger, split.digest)
+        for number, entry in enumerate(openings, start=1):
+            if entry.get("model") != sealed[WEIGHTS]:
+                raise RunError(
+                    f"{self.ledger}, line {number}: found an opening by the model {str(entry.get('model'))[:16]}, "
+                    f"expected {sealed[WEIGHTS][:16]}; the ledger is another run's. Put the file back as it was."
+                )
+        report, known = self.path / "report.json", {entry["digest"]: entry["opening"] for entry in openings}
+        try:
+            told = self.json("report.json")
+            scored, rows = told["test"] is not None, (told["seal"]["digest"], told["seal"]["rows"])
+            head, count = told["seal"]["head"], told["seal"]["openings"]
+        except (KeyError, TypeError):
+            raise RunError(f"{report}: not a report as finetooth writes it; put the file back as it was.") from None
+        if rows != (split.digest, len(split.test)):
+            raise RunError(
+                f"{report}: names {rows[1]} sealed rows of the digest {str(rows[0])[:16]}, expected {len(split.test)} "
+                f"of {split.digest[:16]}, those of split.json. Put the file back as it was."
+            )
+        if head is not None and head not in known:
+            raise RunError(
+                f"{self.ledger}: the opening that the report names ({str(head)[:16]}) is not in it; openings were "
+                f"taken away, or report.json was edited. Put both files back as they were."
+            )
+        expected = 0 if head is None else known[head]
+        if count != expected or (scored and head is None):
+            raise RunError(
+                f"{report}: found {count} openings of the test rows{' and scores of them' if scored else ''}, expected "
+                f"{expected or 'none'}, since the last one it names is {f'opening {expected}' if head else 'none'}. "
+                f"Put the file back as it was."
+            )
+
+    def refuse_other_model(self) -> None:
+        """Raise RunError, naming the file, when the model directory is not as training left it."""
+        for name, digest in self.sealed.items():
+            if name.startswith("model/"):
+                file = self.path / name
+                self._refuse_other(name, _file_digest(file) if file.is_file() else None, digest)
+
+    def _refuse_other(self, name: str, found: str | None, expected: str | None) -> None:
+        if found != expected:
+            raise RunError(
+                f"{self.path / name}: not as training left it: found "
+                f"{f'the digest {found[:16]}' if found else 'no such file'}, expected "
+                f"{expected[:16] if expected else 'one in data.json'}. Put the file back as it was, or train again "
+                f"with another --out."
+            )
+
+    def _unsealed(self) -> dict[str, Any]:
+        """data.json as it is while the run goes on."""
+        return {key: value for key, value in self.json("data.json").items() if key != "sealed"}
+
+    def _digests(self, data: Mapping[str, Any], split: Split) -> dict[str, str]:
+        """Of what decides how the test rows are scored, by the names of the files."""
+        kept = {"data.json": data, "plan.yaml": self.plan.values(), "split.json": asdict(split)}
+        return {name: sha256(json.dumps(value, sort_keys=True).encode()).hexdigest() for name, value in kept.items()}
 
     def write(self, name: str, content: str | Mapping[str, Any]) -> None:
         """Write text, or a mapping as JSON, in one stroke: readers see the old file or the new one."""
@@ -197,3 +290,8 @@ class Run:
         if not (self.model / "decisions.json").exists():
             return None
         return np.array(self.json("model/decisions.json")["rule"])
+
+
+def _file_digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return file_digest(file, "sha256").hexdigest()

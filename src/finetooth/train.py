@@ -168,6 +168,7 @@ def _end(
     seconds["evaluate"] += perf_counter() - clock
     kept = {"precision": job.plan.precision, "seconds": seconds, "peak_memory_bytes": machine.peak_memory()}
     run.write("machine.json", {**machine.facts(), **kept})
+    run.seal(job.split)
     write_report(run, trained(run, table, job.metrics, job.goal, job.reasons, calibration, rule))
 
 
