@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from finetooth.metrics.base import Values
 from finetooth.metrics.classification import loss
-from finetooth.metrics.intervals import DRAWS, LEVEL, Interval, drawings, pieces, too_few, units_of
+from finetooth.metrics.intervals import DRAWS, LEVEL, Interval, count_of, drawings, pieces, too_few, units_of
 from finetooth.seeds import number
 from finetooth.table import Predictions
 
@@ -58,10 +58,9 @@ def calibration(
 
     The Brier score is the sum over classes (Brier 1950, Verification of Forecasts Expressed in Terms of Probability),
     between 0 and 2. The calibration error is over bins of equally many rows (Nixon et al. 2019, Measuring Calibration
-    in Deep Learning, section 4), rows of equal confidence in one bin. It can only be raised by noise: the bootstrap
-    tells by how much, and that is taken off the value, and twice off the ends, which have it once more than the value.
-    Where a calibrated model would show as much in more than (1 - level) / 2 of its draws, the low end is 0. Whole
-    groups are drawn; rows of a group of a calibrated model are right together as often as they are here.
+    in Deep Learning, section 4), rows of equal confidence in one bin. Noise can only raise it: the bootstrap tells by
+    how much, and that is taken off. Where a calibrated model would show as much in more than (1 - level) / 2 of its
+    draws, the low end is 0. Whole groups are drawn; those of a calibrated model are right as one as often as here.
     """
     units, (confidence, right) = units_of(groups, len(p.labels)), _decisions(p)
     places = np.searchsorted(np.sort(confidence), confidence) * bins // len(confidence)
@@ -110,7 +109,7 @@ def _calm(
     generator: np.random.Generator,
 ) -> Values:
     """The errors of a calibrated model: each row right with the probability that the model gives, (draws,)."""
-    together, count = _together(confidence, right, units), int(units.max()) + 1
+    together, count = _together(confidence, right, units), count_of(units)
     errors = []
     for piece in pieces(draws, len(units)):
         luck = generator.random((len(piece), len(units)))
@@ -123,7 +122,7 @@ def _calm(
 
 def _together(confidence: Values, right: Values, units: NDArray[np.int64]) -> float:
     """The correlation within groups of being right, beyond what the probabilities say."""
-    if int(units.max()) + 1 == len(units):
+    if count_of(units) == len(units):
         return 0.0
 
     def pairs(values: Values) -> float:
@@ -144,12 +143,15 @@ def _debiased(
     draws: int,
     generator: np.random.Generator,
 ) -> Interval:
-    count = int(units.max()) + 1
+    count = count_of(units)
     weights = (drawn[:, units] for drawn in drawings(generator, count, draws, len(units)))
-    drawn = np.concatenate([np.abs(each @ distances).sum(axis=1) / each.sum(axis=1) for each in weights])
-    bias = float(drawn.mean()) - error
+    drawn = np.concatenate([each @ distances / each.sum(axis=1, keepdims=True) for each in weights])
+    bias = float(np.abs(drawn).sum(axis=1).mean()) - error
     value = max(error - bias, 0.0)
     if why := too_few(p, units):
         return Interval(value, None, None, why)
-    low, high = np.maximum(np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]) - 2 * bias, 0.0).tolist()
+    found = distances.mean(axis=0)
+    # How the debiased error moves with each bin: a bin that could be on either side of 0 moves its own bias as well.
+    moved = (drawn - found) @ (2 * np.sign(found) - np.sign(drawn).mean(axis=0))
+    low, high = np.maximum(error - bias + np.quantile(moved, [(1 - level) / 2, (1 + level) / 2]), 0.0).tolist()
     return Interval(value, 0.0 if error <= calm else low, high, "debiased bootstrap")

@@ -56,7 +56,7 @@ def interval(
     value, units = metric.of(p), units_of(groups, len(p.labels))
     if why := too_few(p, units, by_class=metric.by_class):
         return Interval(value, None, None, why)
-    apart = _count(units) == len(units)
+    apart = count_of(units) == len(units)
     if metric.share is not None and apart:
         low, high = wilson(float(metric.share(p).sum()), len(p.labels), level)
         return Interval(value, low, high, "Wilson")
@@ -71,7 +71,7 @@ def too_few(p: Predictions, units: NDArray[np.int64], *, by_class: bool = False)
 
     Ten rows of a class that stand in one group are one case of it, so with groups it is groups that are counted.
     """
-    rows, of = len(p.labels), _count(units)
+    rows, of = len(p.labels), count_of(units)
     if rows < FEWEST_ROWS:
         return f"too few rows ({rows:,}, {FEWEST_ROWS} are the least)"
     if of < FEWEST_GROUPS:
@@ -123,58 +123,36 @@ def bca(
     Efron 1987 (Better Bootstrap Confidence Intervals), section 3, with the quantiles widened for few units as in
     Hesterberg 2015 (What Teachers Should Know About the Bootstrap), section 4.3.1. NaN where most draws are undefined.
     """
-    return Bootstrap.of(of, units, draws, seed).bounds(level)
+    count = count_of(units)
+    value, drawn = resampled(of, units, draws=draws, seed=seed)
+    if not len(drawn):
+        return nan, nan
+    # Each unit left out once, or each of BLOCKS blocks of them.
+    blocks = min(count, BLOCKS)
+    block = np.random.default_rng(number(seed, "jackknife")).permutation(np.arange(count) * blocks // count)
+    without = _defined(of, units, (block != piece[:, None] for piece in pieces(blocks, len(units))))
+    pull = without.mean() - without if len(without) else np.zeros(1)
+    spread = float((pull**2).sum() ** 1.5)
+    acceleration = float((pull**3).sum() / (6 * spread)) if spread > 0 else 0.0
+    bias = _median_bias(drawn, value)
+    wide = float(t.ppf((1 + level) / 2, count - 1)) * widening(count)
+    z = bias + np.array([-wide, wide])
+    # The acceleration is 1/6 at most: one unit pulls and no other does.
+    low, high = np.quantile(drawn, norm.cdf(bias + z / np.maximum(1 - acceleration * z, 1e-3)))
+    return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class Bootstrap:
-    """The draws of a statistic, and what their shape says: median bias and acceleration, both 0.0 for a plain mean.
+def resampled(of: Statistic, units: NDArray[np.int64], *, draws: int = DRAWS, seed: int = 0) -> tuple[float, Values]:
+    """The statistic, and its draws, whole units drawn with replacement: those defined, or none where most are not."""
+    value, generator = float(of(np.ones((1, len(units))))[0]), np.random.default_rng(number(seed, "bootstrap"))
+    drawn = _defined(of, units, drawings(generator, count_of(units), draws, len(units)))
+    enough = count_of(units) > 1 and len(drawn) >= draws / 2 and isfinite(value)
+    return value, drawn if enough else drawn[:0]
 
-    Where most draws are undefined there are none, and all that is asked of them is NaN.
-    """
 
-    value: float
-    drawn: Values
-    bias: float
-    acceleration: float
-    units: int
-
-    @staticmethod
-    def of(asked: Statistic, units: NDArray[np.int64], draws: int = DRAWS, seed: int = 0) -> Bootstrap:
-        """Draw whole units with replacement, and leave each out once, or each of BLOCKS blocks of them."""
-        count, generator = _count(units), np.random.default_rng(number(seed, "bootstrap"))
-        value = float(asked(np.ones((1, len(units))))[0])
-        drawn = _defined(asked, units, drawings(generator, count, draws, len(units)))
-        if count < 2 or len(drawn) < draws / 2 or not isfinite(value):
-            return Bootstrap(value, drawn[:0], nan, nan, count)
-        blocks = min(count, BLOCKS)
-        block = generator.permutation(np.arange(count) * blocks // count)
-        jackknife = _defined(asked, units, (block != piece[:, None] for piece in pieces(blocks, len(units))))
-        pull = jackknife.mean() - jackknife if len(jackknife) else np.zeros(1)
-        spread = float((pull**2).sum() ** 1.5)
-        acceleration = float((pull**3).sum() / (6 * spread)) if spread > 0 else 0.0
-        return Bootstrap(value, drawn, _median_bias(drawn, value), acceleration, count)
-
-    def bounds(self, level: float = LEVEL) -> tuple[float, float]:
-        """The two ends of the interval."""
-        if not len(self.drawn):
-            return nan, nan
-        wide = float(t.ppf((1 + level) / 2, self.units - 1)) * self._widening
-        z = self.bias + np.array([-wide, wide])
-        # The acceleration is 1/6 at most: one unit pulls and no other does.
-        z = self.bias + z / np.maximum(1 - self.acceleration * z, 1e-3)
-        low, high = np.quantile(self.drawn, norm.cdf(z))
-        return float(low), float(high)
-
-    @property
-    def error(self) -> float:
-        """The standard error."""
-        return float(self.drawn.std(ddof=1)) * self._widening if len(self.drawn) else nan
-
-    @property
-    def _widening(self) -> float:
-        """Draws from so few units are this much narrower than draws from all that there could be."""
-        return sqrt(self.units / (self.units - 1))
+def widening(units: int) -> float:
+    """How much narrower draws from so few units are than draws from all that there could be."""
+    return sqrt(units / (units - 1))
 
 
 def drawings(generator: np.random.Generator, units: int, draws: int, rows: int) -> Iterator[NDArray[np.int64]]:
@@ -199,10 +177,11 @@ def _median_bias(drawn: Values, value: float) -> float:
 
 
 def pieces(total: int, rows: int) -> Iterator[NDArray[np.int64]]:
-    """The numbers from 0 to `total`, some at a time."""
+    """The numbers from 0 to `total`, as many at a time as there may be weightings of so many rows."""
     most = max(1, AT_ONCE // max(rows, 1))
     yield from (np.arange(start, min(start + most, total)) for start in range(0, total, most))
 
 
-def _count(units: NDArray[np.int64]) -> int:
+def count_of(units: NDArray[np.int64]) -> int:
+    """How many units there are."""
     return int(units.max(initial=-1)) + 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, t
 
 from finetooth.metrics.base import Metric
-from finetooth.metrics.intervals import DRAWS, LEVEL, Bootstrap, statistic
+from finetooth.metrics.intervals import DRAWS, LEVEL, count_of, resampled, statistic, widening
 from finetooth.table import Predictions
 
 POWER = 0.8
@@ -56,14 +57,16 @@ def paired(
     assert one.ids == other.ids, "paired predictions are about the same rows in the same order"
     sign = 1.0 if metric.better == "higher" else -1.0
     first, second = statistic(metric, one), statistic(metric, other)
-    drawn = Bootstrap.of(lambda weights: sign * (first(weights) - second(weights)), units, draws, seed)
-    error, student = drawn.error, t(max(drawn.units - 1, 1))
+    count = count_of(units)
+    value, drawn = resampled(lambda weights: sign * (first(weights) - second(weights)), units, draws=draws, seed=seed)
+    if not len(drawn):
+        return Comparison(value, nan, nan, nan, nan)
+    error, student = float(drawn.std(ddof=1)) * widening(count), t(count - 1)
     half = float(student.ppf((1 + level) / 2)) * error
     # Without any error the two differ everywhere or nowhere; what is left then is rounding.
-    size = abs(drawn.value)
+    size = abs(value)
     p_value = float(size <= ROUNDING) if error <= ROUNDING else 2 * float(student.sf(size / error))
-    smallest = half + float(student.ppf(POWER)) * error
-    return Comparison(drawn.value, drawn.value - half, drawn.value + half, p_value, smallest)
+    return Comparison(value, value - half, value + half, p_value, half + float(student.ppf(POWER)) * error)
 
 
 def mcnemar(one: Predictions, other: Predictions) -> float:
