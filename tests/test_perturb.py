@@ -138,7 +138,7 @@ def test_what_each_perturbation_costs_is_told_below_zero_whatever_the_direction(
         assert typos["perturbation"] == "typos" and typos["changed"] == 300 and typos["value"] == metric.of(worse)
         assert typos["difference"]["value"] == pytest.approx(-abs(metric.of(worse) - metric.of(clean)))
         assert typos["difference"]["low"] < typos["difference"]["value"] < typos["difference"]["high"] < 0
-        assert case["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0, "how": "BCa"}
+        assert case["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0, "how": "paired bootstrap"}
 
 
 def test_the_order_of_the_rows_plays_no_part_in_the_cost_either() -> None:
@@ -147,7 +147,7 @@ def test_the_order_of_the_rows_plays_no_part_in_the_cost_either() -> None:
     order, again = rng.permutation(300), rng.permutation(300)
     metric = CLASSIFICATION["macro_f1"]
     found = robustness(metric, clean, {"case": worse}, {"case": 9}, units)
-    assert found["table"][0]["difference"]["how"] == "BCa over groups"
+    assert found["table"][0]["difference"]["how"] == "paired bootstrap over groups"
     assert robustness(metric, clean.take(order), {"case": worse.take(again)}, {"case": 9}, units[order]) == found
 
 

@@ -77,7 +77,7 @@ def test_each_slice_has_the_score_of_its_rows_and_the_weak_one_is_found() -> Non
         distance = abs(best["estimate"]["value"] - south["estimate"]["value"])
         assert gap["difference"]["value"] == pytest.approx(distance)
         assert 0 < gap["difference"]["low"] < distance < gap["difference"]["high"]
-        assert gap["difference"]["how"] == "BCa, for any of 3 pairs"
+        assert gap["difference"]["how"] == "Tukey, over 3 slices"
 
 
 def test_the_order_of_the_rows_plays_no_part() -> None:
