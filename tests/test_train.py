@@ -210,7 +210,8 @@ def test_damaged_checkpoints_are_passed_over_by_name(reviews: Path, tiny_bert: P
 def test_an_evaluation_of_the_seal_is_counted_and_leaves_training_untouched(tuned: ft.Run, reviews: Path) -> None:
     first = ft.evaluate(tuned)
     assert first["seal"]["openings"] == 1
-    assert 0 <= first["test"]["accuracy"]["low"] <= first["test"]["accuracy"]["value"] <= 1
+    assert 0 <= first["test"]["accuracy"]["value"] <= 1
+    assert "too few rows (24," in first["test"]["accuracy"]["how"] and first["verdict"]["answer"] == "too few"
     assert set(tuned.predictions("test").ids) == set(tuned.split.test)
     second = ft.evaluate(tuned, ft.read(reviews))
     assert second["seal"]["openings"] == 2 and second["test"] == first["test"]
@@ -246,7 +247,7 @@ def test_other_rows_are_scored_without_touching_the_report(tuned: ft.Run, tmp_pa
     before = (tuned.path / "report.json").read_text()
     scored = ft.evaluate_rows(tuned, other)
     assert scored["rows"] == 60 and set(scored["rows_of_the_run"].values()) == {0}
-    assert scored["scores"]["accuracy"]["low"] <= scored["scores"]["accuracy"]["value"]
+    assert scored["scores"]["accuracy"]["low"] is None  # 60 rows are too few for an interval
     assert (tuned.path / "report.json").read_text() == before and not (tuned.path / "ledger.jsonl").exists()
     strange = tmp_path / "strange.csv"
     strange.write_text("text,label\nfilm plot,neutral\n")

@@ -101,7 +101,8 @@ def judge_baselines(
 
 def without_network(training: Rows, names: list[str]) -> tuple[dict[str, Baseline], dict[str, str]]:
     """The baselines that need no network, by name, and why one is left out."""
-    fitted, left_out = {"majority": baselines.majority(training, names)}, {}
+    fitted = {"majority": baselines.always(baselines.commonest(training), len(names), len(training.ids))}
+    left_out = {}
     counted = baselines.words(training, names)
     if counted is None:
         left_out["tfidf"] = f"{len(names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
@@ -112,8 +113,9 @@ def without_network(training: Rows, names: list[str]) -> tuple[dict[str, Baselin
 
 def asked_again(run: Run, table: Table, test: Rows, names: list[str]) -> dict[str, Predictions]:
     """What the run's baselines say of the test rows; without those that cannot be had any more."""
-    plan, known, task = run.plan, run.json("baselines.json")["fitted"], TASKS[run.plan.task]
-    fitted: dict[str, Baseline] = {}
+    plan, kept, task = run.plan, run.json("baselines.json"), TASKS[run.plan.task]
+    known = kept["fitted"]
+    fitted = {"majority": baselines.always(names.index(kept["commonest"]), len(names), 0)}
     if all(i in table.position for i in run.split.train):
         fitted |= without_network(Rows.of(table, run.split.train, names), names)[0]
     if "frozen_probe" in known:

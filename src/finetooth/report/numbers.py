@@ -143,7 +143,7 @@ def opened(
         "without_leaks": without_leaks(p, report["findings"], metrics, groups),
         "detail": {**report["detail"], "test": detail(p, table)},
         "baselines": {
-            name: {**own, "test": _scores(others[name], metrics) if name in others else None}
+            name: {**own, "test": _scores(others[name], metrics) if name in others else dict.fromkeys(metrics)}
             for name, own in report["baselines"].items()
         },
         "verdict": judged(goal, p, others, against, groups),
