@@ -83,8 +83,8 @@ def apart(metric: str, grouped: bool, by: float) -> tuple[float, float]:
         return truth(metric, grouped, strength, 100_000)
 
     better, worse = (
-        float(brentq(lambda s, to=at(STRENGTH) + step: at(s) - to, STRENGTH / 4, STRENGTH * 4, xtol=1e-3))
-        for step in (by / 2, -by / 2)
+        float(brentq(lambda s, to=to: at(s) - at(STRENGTH) - to, STRENGTH / 4, STRENGTH * 4, xtol=1e-3))
+        for to in (by / 2, -by / 2)
     )
     return better, worse
 

@@ -22,8 +22,8 @@ ROUNDING = 1e-12
 class Comparison:
     """`difference` is above 0.0 where the first is better, whatever the metric's direction.
 
-    `smallest` is the least true difference that rows like these would show in POWER of such tests; since it is estimated
-    from these rows, it is stated so large that this holds in POWER of the cases in which it is stated.
+    `smallest` is the least true difference that rows like these would show in POWER of such tests. It is estimated from
+    these rows, and stated so large that this holds in POWER of the cases in which it is stated.
     """
 
     difference: float
@@ -67,9 +67,9 @@ def paired(
     # Without any error the two differ everywhere or nowhere; what is left then is rounding.
     size = abs(value)
     p_value = float(size <= ROUNDING) if error <= ROUNDING else 2 * float(student.sf(size / error))
-    # As much too small as the error may be, as a standard deviation of normal values may be.
-    rather = float(np.sqrt((count - 1) / chi2.ppf(1 - POWER, count - 1)))
-    smallest = rather * (half + float(student.ppf(POWER)) * error)
+    # The error found may be too small by chance: its upper bound, as for the standard deviation of normal values.
+    bound = float(np.sqrt((count - 1) / chi2.ppf(1 - POWER, count - 1)))
+    smallest = bound * (half + float(student.ppf(POWER)) * error)
     return Comparison(value, value - half, value + half, p_value, smallest)
 
 
