@@ -1,17 +1,18 @@
-"""Metrics against scikit-learn and against their definitions; intervals against simulation."""
+"""Metrics against scikit-learn and against their definitions."""
 
+from dataclasses import replace
 from itertools import product
-from math import isclose, isnan, nan
+from math import isclose, isnan
 
 import numpy as np
 import pytest
-from scipy import stats
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from hypothesis.extra import numpy as arrays
 from sklearn import metrics as sk
 
-from finetooth import Metric, Predictions
-from finetooth.metrics import CLASSIFICATION, bootstrap, sensitivity_at
-
-ACCURACY = CLASSIFICATION["accuracy"]
+from finetooth import Predictions
+from finetooth.metrics import CLASSIFICATION, sensitivity_at
 
 
 def predictions(labels: np.ndarray, probabilities: np.ndarray) -> Predictions:
@@ -105,6 +106,41 @@ def test_certainty_of_the_wrong_class_costs_much_but_not_infinitely_much() -> No
     assert 20 < CLASSIFICATION["loss"].of(two_classes([0, 1], [1.0, 0.0])) < 40
 
 
+# Under row weights
+
+
+@some.composite
+def weighted_rows(chosen: some.DrawFn) -> tuple[Predictions, np.ndarray]:
+    """Few rows with ties among their probabilities, of some of two or five classes, and three whole weightings."""
+    classes, rows = chosen(some.sampled_from([2, 5])), chosen(some.integers(1, 20))
+    labels = chosen(arrays.arrays(np.int64, rows, elements=some.integers(0, chosen(some.integers(0, classes - 1)))))
+    shares = chosen(arrays.arrays(np.int64, (rows, classes), elements=some.integers(0, 4))) + 0.0
+    shares[:, 0] += shares.sum(axis=1) == 0
+    weights = chosen(arrays.arrays(np.int64, (3, rows), elements=some.integers(0, 3)))
+    weights[:, 0] += weights.sum(axis=1) == 0
+    return predictions(labels, shares / shares.sum(axis=1, keepdims=True)), weights
+
+
+@settings(max_examples=150, deadline=None)
+@given(weighted_rows())
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_a_metric_under_weights_is_the_metric_of_rows_that_come_so_often(
+    name: str, case: tuple[Predictions, np.ndarray]
+) -> None:
+    p, weights = case
+    metric = CLASSIFICATION[name]
+    repeated = [metric.of(p.take(np.repeat(np.arange(len(p.labels)), row))) for row in weights]
+    assert metric.weighted is not None
+    assert metric.weighted(p, weights.astype(float)) == pytest.approx(repeated, rel=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_class_weights_count_in_decisions_under_weights_too(name: str) -> None:
+    p = replace(draw(3, 5), weights=np.array([1.0, 2.0, 0.5, 1.0, 3.0]))
+    assert (p.decided != draw(3, 5).decided).any()
+    assert CLASSIFICATION[name].weighted(p, np.ones((1, 120)))[0] == pytest.approx(CLASSIFICATION[name].of(p))
+
+
 # Sensitivity at a specificity
 
 
@@ -142,72 +178,3 @@ def test_the_threshold_gives_the_sensitivity_and_keeps_the_specificity(
         found, kept = rates_at(threshold, p)
         assert isclose(found, sensitivity)
         assert kept >= specificity - 1e-12
-
-
-# Intervals
-
-
-@pytest.mark.parametrize("name", CLASSIFICATION)
-def test_an_interval_contains_the_value_and_is_the_same_each_time(name: str) -> None:
-    for classes in (2, 5):
-        p = draw(1, classes, rows=200)
-        low, high = bootstrap(CLASSIFICATION[name], p, draws=60)
-        assert low < CLASSIFICATION[name].of(p) < high
-        assert (low, high) == bootstrap(CLASSIFICATION[name], p, draws=60)
-        assert (low, high) != bootstrap(CLASSIFICATION[name], p, draws=60, seed=1)
-
-
-def test_more_rows_and_a_lower_level_make_an_interval_narrower() -> None:
-    def width(rows: int, level: float = 0.95) -> float:
-        low, high = bootstrap(ACCURACY, draw(0, 2, rows=rows), draws=300, level=level)
-        return high - low
-
-    assert width(100) > width(1000) > width(10_000)
-    assert width(1000, 0.5) < width(1000, 0.8) < width(1000, 0.99)
-    # The normal approximation, 2 x 1.96 x sqrt(p (1 - p) / n), within the noise of 300 draws.
-    p = ACCURACY.of(draw(0, 2, rows=1000))
-    assert isclose(width(1000), 2 * 1.96 * (p * (1 - p) / 1000) ** 0.5, rel_tol=0.2)
-
-
-def test_the_ends_of_an_interval_for_accuracy_are_quantiles_of_the_binomial() -> None:
-    """Rows drawn with replacement are binomial; 2000 draws place an end within 3 errors of its quantile."""
-    rows, right, draws = 2000, 1600, 2000
-    p = two_classes([1] * rows, [0.8] * right + [0.2] * (rows - right))
-    for level in (0.95, 0.5):
-        tail = (1 - level) / 2
-        error = 3 * (tail * (1 - tail) / draws) ** 0.5
-        for end, quantile in zip(bootstrap(ACCURACY, p, draws=draws, level=level), (tail, 1 - tail), strict=True):
-            assert stats.binom.cdf(end * rows - 1, rows, right / rows) < quantile + error
-            assert stats.binom.cdf(end * rows, rows, right / rows) > quantile - error
-
-
-def test_an_interval_for_accuracy_covers_the_truth_as_often_as_it_says() -> None:
-    """400 data sets of 300 rows with a true accuracy of 0.8, allowed 4 binomial errors of 400 trials (1.1 points each).
-
-    Accuracy on 300 rows moves in steps of 1/300 and the ends come from 200 draws: one more point is allowed for that.
-    """
-    truth, trials, rows = 0.8, 400, 300
-    generator = np.random.default_rng(0)
-    covered = 0
-    for trial in range(trials):
-        right = (generator.random(rows) < truth).astype(int)
-        low, high = bootstrap(ACCURACY, two_classes([1] * rows, (0.2 + 0.6 * right).tolist()), draws=200, seed=trial)
-        covered += low <= truth <= high
-    error = (0.95 * 0.05 / trials) ** 0.5
-    assert abs(covered / trials - 0.95) < 4 * error + 0.01
-
-
-def test_draws_in_which_a_metric_is_undefined_are_left_out_until_they_are_most() -> None:
-    rare = two_classes([1] + [0] * 2 + [0] * 40, np.linspace(0.9, 0.1, 43).tolist())
-    low, high = bootstrap(CLASSIFICATION["auroc"], rare, draws=200)
-    assert 0.9 < low <= high == 1.0
-    half = Metric("half", "higher", lambda p: nan if p.labels[0] == 1 else 1.0)
-    mostly = two_classes([1] * 9 + [0], [0.5] * 10)
-    assert all(isnan(x) for x in bootstrap(half, mostly, draws=100))
-    assert bootstrap(half, two_classes([0] * 9 + [1], [0.5] * 10), draws=100) == (1.0, 1.0)
-
-
-def test_a_users_own_metric_is_drawn_with_the_rows_it_belongs_to() -> None:
-    matched = Metric("matched", "higher", lambda p: float((p.probabilities[:, 1].round() == p.labels).all()))
-    p = two_classes([0, 1] * 20, [0.1, 0.9] * 20)
-    assert bootstrap(matched, p, draws=50) == (1.0, 1.0)

@@ -129,7 +129,7 @@ def _together(confidence: Values, right: Values, units: NDArray[np.int64]) -> fl
         """The sum over pairs of rows of one group of the product of their values."""
         return float((np.bincount(units, values) ** 2).sum() - (values**2).sum())
 
-    beyond, possible = right - confidence, pairs(np.sqrt(confidence * (1 - confidence)))
+    beyond, possible = right - confidence, pairs(np.sqrt(np.maximum(confidence * (1 - confidence), 0)))
     return float(np.clip(pairs(beyond - beyond.mean()) / possible, 0, 1)) if possible > 0 else 0.0
 
 
