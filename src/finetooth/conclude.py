@@ -96,7 +96,8 @@ def judge_baselines(
         began = perf_counter()
         run.write_predictions(f"validation-{name}", baseline.predict(validation, names))
         spent[name] = {"rows": baseline.rows, "seconds": baseline.seconds + perf_counter() - began}
-    run.write("baselines.json", {"fitted": spent, "left_out": left_out, "transfer": transferred, "forgetting": forgot})
+    kept = {"fitted": spent, "left_out": left_out, "transfer": transferred, "forgetting": forgot}
+    run.write("baselines.json", {"commonest": names[baselines.commonest(training)], **kept})
 
 
 def without_network(training: Rows, names: list[str]) -> tuple[dict[str, Baseline], dict[str, str]]:
