@@ -9,6 +9,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from finetooth import ledger, machine
 from finetooth.backbones import load_tuned
 from finetooth.baselines import Rows
@@ -23,7 +26,7 @@ from finetooth.report import detail, opened, up_to_date, with_intervals, write_r
 from finetooth.run import WEIGHTS, Run
 from finetooth.slices import slices as by_slice
 from finetooth.table import Predictions, Split, Table
-from finetooth.tasks import TASKS, Encoded, tokenized
+from finetooth.tasks import TASKS, tokenized
 
 
 def evaluate(
@@ -116,19 +119,24 @@ def _looked_into(
     net, tokenizer = tuned
     most, device = int(plan.max_length), machine.device()
 
-    def encoded(texts: Sequence[str]) -> Encoded:
-        return tokenized(texts, tokenizer, most, ids=test.ids, targets=test.targets)
+    def asked(rows: NDArray[np.int64], texts: Sequence[str]) -> Predictions:
+        encoded = tokenized(
+            texts, tokenizer, most, ids=[test.ids[r] for r in rows.tolist()], targets=test.targets[rows]
+        )
+        pad = tokenizer.pad_token_id
+        return predict(net, TASKS[plan.task], encoded, p.names, pad=pad, precision=plan.precision, device=device)
 
     answered, changed = {}, {}
     for name in PERTURBATIONS:
         texts = perturbed(test.texts, test.ids, name)
-        changed[name] = sum(now != before for now, before in zip(texts, test.texts, strict=True))
-        said = predict(
-            net, TASKS[plan.task], encoded(texts), p.names, pad=tokenizer.pad_token_id, precision="fp32", device=device
-        )
-        answered[name] = replace(said, rule=p.rule)
+        rows = np.array([i for i, text in enumerate(texts) if text != test.texts[i]], dtype=np.int64)
+        probabilities = p.probabilities.copy()
+        if len(rows):
+            probabilities[rows] = asked(rows, [texts[i] for i in rows.tolist()]).probabilities
+        answered[name], changed[name] = replace(p, probabilities=probabilities), len(rows)
     groups = None if table.columns.group is None else [table.groups[table.position[i]] for i in p.ids]
-    lengths = dict(zip(test.ids, encoded(test.texts).whole.tolist(), strict=True))
+    tokens = tokenizer(list(test.texts), verbose=False)["input_ids"]
+    lengths = {row_id: len(each) for row_id, each in zip(test.ids, tokens, strict=True)}
     return {
         "slices": by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns]),
         "robustness": robustness(goal, p, answered, changed, units_of(groups, len(p.ids))),
