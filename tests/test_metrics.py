@@ -136,7 +136,7 @@ def test_a_metric_under_weights_is_the_metric_of_rows_that_come_so_often(
 
 @pytest.mark.parametrize("name", CLASSIFICATION)
 def test_class_weights_count_in_decisions_under_weights_too(name: str) -> None:
-    p = replace(draw(3, 5), weights=np.array([1.0, 2.0, 0.5, 1.0, 3.0]))
+    p = replace(draw(3, 5), rule=np.diag([1.0, 2.0, 0.5, 1.0, 3.0]))
     assert (p.decided != draw(3, 5).decided).any()
     assert CLASSIFICATION[name].weighted(p, np.ones((1, 120)))[0] == pytest.approx(CLASSIFICATION[name].of(p))
 

@@ -17,13 +17,6 @@ from finetooth.seeds import row_keys
 from finetooth.table import Predictions, Table
 from finetooth.tasks import Encoded, Task, tokenized
 
-SAYS = {
-    "majority": "the commonest class to everything",
-    "tfidf": "TF-IDF of words and letters under a linear classifier, fitted on the same rows",
-    "frozen_probe": "logistic regression on what the model makes of the rows before tuning",
-    "untuned": "the model before tuning",
-    "scratch": "the same network trained from scratch on the same rows",
-}
 LEAST_SECONDS = 20.0  # that may be spent on baselines, however short the run was
 SHARE = 0.1  # of the run's time that may be spent where it is longer
 TIMED = 128  # rows that tell how long all take

@@ -10,7 +10,13 @@ from typing import Any
 from finetooth.metrics import Metric, holm, mcnemar, paired, too_few, units_of
 from finetooth.table import Predictions
 
-LEVEL = 0.95
+SAYS = {
+    "majority": "the commonest class to everything",
+    "tfidf": "TF-IDF of words and letters under a linear classifier, fitted on the same rows",
+    "frozen_probe": "logistic regression on what the model makes of the rows before tuning",
+    "untuned": "the model before tuning",
+    "scratch": "the same network trained from scratch on the same rows",
+}
 
 
 def strongest(metric: Metric, others: Mapping[str, Predictions]) -> str:

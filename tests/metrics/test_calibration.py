@@ -75,7 +75,7 @@ def test_rows_of_equal_confidence_are_in_one_bin_whatever_their_order() -> None:
 
 def test_the_decided_class_is_the_one_that_is_asked_about() -> None:
     """Weights of classes decide otherwise; the confidence is then the probability of what was decided."""
-    p = replace(two_classes([1] * 100 + [0] * 200, [0.3] * 300), weights=np.array([1.0, 9.0]))
+    p = replace(two_classes([1] * 100 + [0] * 200, [0.3] * 300), rule=np.diag([1.0, 9.0]))
     found = calibration(p, draws=10)
     assert found.bins[0].confidence == pytest.approx(0.3) and found.bins[0].right == pytest.approx(1 / 3)
 

@@ -19,14 +19,13 @@ from sklearn.metrics import (
 )
 
 from finetooth import ledger, stops
-from finetooth.baselines import SAYS
 from finetooth.decide import Rule, cooled
 from finetooth.metrics import Metric, abstention, calibration, interval, sensitivity_at
 from finetooth.report import words
 from finetooth.report.diagnosis import diagnose
 from finetooth.run import Run
 from finetooth.table import Predictions, Table
-from finetooth.verdict import answer, difference, judged, strongest
+from finetooth.verdict import SAYS, answer, difference, judged, strongest
 
 WORST = 20  # wrong answers listed, the surest first
 POINTS = 200  # of a drawn curve; more cannot be told apart on a page
@@ -133,12 +132,14 @@ def opened(
 ) -> dict[str, Any]:
     """The same report with its test rows scored, beside what the baselines say of them."""
     p = run.predictions("test")
-    groups, goal = _groups(table, p.ids), metrics[report["goal"]["metric"]]
+    # A metric of the user's own that is not at hand today leaves the verdict to accuracy.
+    groups, goal = _groups(table, p.ids), metrics.get(report["goal"]["metric"], metrics["accuracy"])
     against = report["strongest"] if report["strongest"] in others else strongest(goal, others)
     told = report["calibration"]
     tested = _calibrations(p, told["temperature"], groups)
     return {
         **report,
+        "goal": {"metric": goal.name, "better": goal.better},
         "test": with_intervals(p, metrics, groups),
         "without_leaks": without_leaks(p, report["findings"], metrics, groups),
         "detail": {**report["detail"], "test": detail(p, table)},
