@@ -43,3 +43,8 @@ def test_columns_that_tell_nothing_ask_for_a_stronger_penalty() -> None:
         linear.strongest(noisy, noisy_targets, held_out, 3),
     ]
     assert strengths == [max(linear.STRENGTHS), min(linear.STRENGTHS)]
+
+
+def test_a_strength_is_found_where_a_class_stands_in_the_held_out_rows_alone() -> None:
+    states, targets = clouds(200, 4, 4.0)
+    assert linear.strongest(states, targets, (targets == 2) | (np.arange(200) % 4 == 0), 3) in linear.STRENGTHS

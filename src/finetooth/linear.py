@@ -12,7 +12,6 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -63,14 +62,11 @@ def probe(strength: float) -> Fit:
 
 def strongest(states: Any, targets: Numbers, held_out: NDArray[np.bool_], classes: int) -> float:
     """The strength of the probe that gives the held-out rows the least loss."""
-    losses = [
-        log_loss(
-            targets[held_out],
-            said(probe(strength)(states[~held_out], targets[~held_out]), states[held_out], classes) + 1e-9,
-            labels=np.arange(classes),
-        )
-        for strength in STRENGTHS
-    ]
+    losses = []
+    for strength in STRENGTHS:
+        p = said(probe(strength)(states[~held_out], targets[~held_out]), states[held_out], classes)
+        # A class that the fit has not seen has probability 0.
+        losses.append(-np.log(np.maximum(p[np.arange(len(p)), targets[held_out]], 1e-9)).mean())
     return STRENGTHS[int(np.argmin(losses))]
 
 
