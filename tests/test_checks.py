@@ -279,7 +279,7 @@ def test_what_a_network_makes_of_the_rows_finds_labels_that_words_cannot(found) 
     assert sum(row in contents for row in seeing.rows) >= 0.7 * seeing.count  # guessing finds 0.05
 
 
-def test_suspicion_is_ranked_by_the_given_class_and_its_rival() -> None:
+def test_suspicion_is_ranked_by_how_likely_the_given_class_is() -> None:
     p = np.array([[0.9, 0.1], [0.4, 0.6], [0.05, 0.95], [0.45, 0.55]])
     targets = np.array([0, 0, 0, 1])
     assert ranked(p, targets, np.arange(4, dtype=np.uint64)).tolist() == [2, 1, 3, 0]
