@@ -113,7 +113,7 @@ def _best(p: Predictions, metric: Metric, free: NDArray[np.int64]) -> Values:
     sign, ones = 1.0 if metric.better == "higher" else -1.0, np.ones((1, len(p.labels)))
 
     def worth(logs: Values) -> float:
-        tried = replace(p, rule=np.diag(np.exp(logs)))
+        tried = replace(p, probabilities=p.probabilities * np.exp(logs))
         return sign * (metric.of(tried) if metric.weighted is None else float(metric.weighted(tried, ones)[0]))
 
     logs = np.zeros(len(p.names))
