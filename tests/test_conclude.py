@@ -10,6 +10,7 @@ import torch
 import transformers as tf
 
 import finetooth as ft
+from finetooth import forgetting
 from finetooth.backbones import cool, load_classifier
 from finetooth.baselines import budget
 from finetooth.conclude import kept_probe
@@ -186,6 +187,23 @@ def test_what_should_be_kept_is_told(many: Path, tiny_bert: Path, tmp_path: Path
     plan = ft.Plan.of({**PLAN, "epochs": 1, "keep": str(keep)})
     told = ft.train(ft.read(many), plan, model=str(tiny_bert), out=tmp_path / "run").json("report.json")["forgetting"]
     assert "keep.csv" in told["probe"] and told["rows"] == 300 and told["before"]["low"] is not None
+
+
+def test_a_model_with_its_pre_training_head_is_asked_for_masked_words(many: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, tokenizer = tf.BertForMaskedLM(tiny.config("bert")), tiny.tokenizer()
+    tokenizer.add_special_tokens({"mask_token": "[UNK]"})
+    net.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    plan = ft.Plan.of({**PLAN, "epochs": 0.2})
+    run = ft.train(ft.read(many), plan, model=str(tmp_path / "base"), out=tmp_path / "run")
+    told = run.json("report.json")["forgetting"]
+    assert "masked word" in told["probe"] and told["rows"] >= 200
+    # What is guessed does not depend on what stands beside it.
+    texts = ["bright film scene plot", "dull cold story", "warm and clever music of the crowd"]
+    whole = forgetting.masked_found(net, tokenizer, texts, 64, "cpu")
+    alone = [forgetting.masked_found(net, tokenizer, [text], 64, "cpu")[0] for text in texts]
+    assert whole.tolist() == alone
 
 
 def test_two_runs_are_compared_on_the_same_rows(judged: ft.Run, many: Path, tiny_bert: Path, tmp_path: Path) -> None:

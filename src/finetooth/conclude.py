@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth import baselines, decide, forgetting, machine, transfer
-from finetooth.backbones import cool, load_tuned
+from finetooth.backbones import cool, load_masked, load_tuned
 from finetooth.baselines import Baseline, Reader, Rows
 from finetooth.errors import UserError
 from finetooth.linear import Affine
@@ -143,6 +143,13 @@ def forgotten(job: Job, before: Reader, after: Reader, validation: Rows) -> dict
     texts = forgetting.chosen(validation.texts)
     if len(texts) < 2:
         return None
+    if (masked := load_masked(job.backbone.source)) is not None and after.tokenizer.mask_token is not None:
+        how = (after.tokenizer, texts, int(job.plan.max_length), machine.device())
+        first = forgetting.masked_found(masked, *how)
+        # The tuned body under the head that it was pre-trained with.
+        masked.base_model.load_state_dict(job.backbone.net.base_model.state_dict(), strict=False)
+        second = forgetting.masked_found(masked, *how)
+        return forgetting.told("a masked word of an unseen text guessed at the first go", first, second)
     right = [forgetting.halves_found(_reading(reader), texts) for reader in (before, after)]
     return forgetting.told("the two halves of an unseen text found among those of all others", *right)
 

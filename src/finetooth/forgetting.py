@@ -7,7 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from finetooth import linear, tfidf
 from finetooth.metrics import bca, wilson
@@ -19,9 +21,41 @@ Right = NDArray[np.bool_]
 Read = Callable[[Sequence[str]], NDArray[np.float64]]  # texts -> states, (texts, width)
 
 MOST = 500  # texts that are asked about
+AT_ONCE = 16
 SHORTEST = 20  # characters of a text whose halves still say something
 FOLDS = 5
 STRENGTH = 1e-2
+
+
+def masked_found(net: nn.Module, tokenizer: Any, texts: Sequence[str], max_length: int, device: str) -> Right:
+    """For each text whether a token of it that was masked is the first guess of `net`; which one, the text decides.
+
+    The task that BERT was pre-trained with: Devlin et al. 2019, section 3.1.
+    """
+    net = net.to(device).eval()
+    found = []
+    for start in range(0, len(texts), AT_ONCE):
+        part = list(texts[start : start + AT_ONCE])
+        inputs = tokenizer(
+            part,
+            padding=True,
+            truncation=True,
+            max_length=max_length,
+            return_special_tokens_mask=True,
+            return_tensors="pt",
+        )
+        asked = inputs.pop("special_tokens_mask") == 0
+        ranks = torch.from_numpy(row_keys(part).astype(np.int64) % (1 << 30))
+        counts = asked.sum(dim=1).clamp(min=1)
+        # Of the tokens of each row the one at this place among those that are words.
+        place = ((asked.cumsum(dim=1) == (ranks % counts + 1)[:, None]) & asked).int().argmax(dim=1)
+        rows = torch.arange(len(part))
+        hidden = inputs["input_ids"][rows, place].clone()
+        inputs["input_ids"][rows, place] = tokenizer.mask_token_id
+        with torch.inference_mode():
+            guessed = net(**inputs.to(device)).logits[rows, place].argmax(dim=-1).cpu()
+        found += (guessed == hidden).tolist()
+    return np.array(found, dtype=bool)
 
 
 def halves_found(read: Read, texts: Sequence[str]) -> Right:

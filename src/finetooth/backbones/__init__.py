@@ -2,6 +2,6 @@
 
 from finetooth.backbones.head import cool
 from finetooth.backbones.layers import Layers, layers
-from finetooth.backbones.load import Backbone, load_classifier, load_tuned
+from finetooth.backbones.load import Backbone, load_classifier, load_masked, load_tuned
 
-__all__ = ["Backbone", "Layers", "cool", "layers", "load_classifier", "load_tuned"]
+__all__ = ["Backbone", "Layers", "cool", "layers", "load_classifier", "load_masked", "load_tuned"]

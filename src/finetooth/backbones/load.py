@@ -115,6 +115,20 @@ def load_classifier(
     )
 
 
+def load_masked(model: str) -> Any | None:
+    """The network with the head that it was pre-trained with, which guesses masked tokens; None where it has none."""
+    from transformers import AutoModelForMaskedLM
+
+    with _quiet():
+        try:
+            net, facts = AutoModelForMaskedLM.from_pretrained(
+                _located(model), dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            )
+        except (OSError, ValueError, KeyError, SafetensorError):
+            return None
+    return None if facts["missing_keys"] or facts["mismatched_keys"] else net.eval()
+
+
 def load_tuned(folder: Path) -> tuple[Any, Any]:
     """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
