@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from finetooth.backbones import cool, load_classifier
 from finetooth.baselines import budget
 from finetooth.conclude import kept_probe
 from finetooth.decide import cooled
-from finetooth.errors import PlanError, RunError
+from finetooth.errors import DataError, NonFiniteLoss, PlanError, RunError
 from finetooth.progress import Silent
+from finetooth.train import train as _  # noqa: F401  # the module is in sys.modules then
 from tests import tiny
 
+train_module = sys.modules["finetooth.train"]
 PLAN = {"epochs": 4, "batch_size": 16, "precision": "fp32", "learning_rate": 2e-3, "split": {"preset": "70-15-15"}}
 
 
@@ -88,6 +91,39 @@ def test_a_run_that_answers_one_class_alone_is_named(reviews: Path, tiny_bert: P
         if len(set(each.predictions("validation").decided.tolist())) == 1
     }
     assert set(named) == one_class and all("to every row" in why for why in named.values())
+
+
+def test_a_seed_that_diverges_is_named_and_the_others_count(
+    reviews: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_module.fit
+
+    def diverging(state, batches, recipe, evaluate):  # type: ignore[no-untyped-def]
+        if recipe.seed == 1:
+            raise NonFiniteLoss(1, ["a row"])
+        return whole(state, batches, recipe, evaluate)
+
+    monkeypatch.setattr(train_module, "fit", diverging)
+    plan = ft.Plan.of({**PLAN, "epochs": 0.5})
+    run = ft.train(ft.read(reviews), plan, model=str(tiny_bert), out=tmp_path / "run", seeds=3)
+    seeds = run.json("report.json")["seeds"]
+    assert seeds["degenerate"]["1"] == "the loss was no finite number any more"
+    assert set(seeds["validation"]["values"]) == {"0", "2"}
+    assert set(ft.evaluate(run)["seeds"]["test"]["values"]) == {"0", "2"}
+
+
+def test_what_cannot_be_looked_at_is_refused_before_anything_is_trained_or_opened(
+    reviews: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    table = ft.read(reviews)
+    with pytest.raises(DataError, match="no column 'txt'; did you mean 'text'"):
+        ft.train(table, ft.Plan(slices=["txt"]), model=str(tiny_bert), out=tmp_path / "run")
+    with pytest.raises(DataError, match=r"keep\.csv"):
+        ft.train(table, ft.Plan(keep="keep.csv"), model=str(tiny_bert), out=tmp_path / "run")
+    run = ft.train(table, ft.Plan.of({**PLAN, "epochs": 0.1}), model=str(tiny_bert), out=tmp_path / "run")
+    with pytest.raises(DataError, match="no column 'txt'; did you mean 'text'"):
+        ft.evaluate(run, slices=["txt"])
+    assert not run.ledger.exists()
 
 
 def test_transformers_alone_gives_the_calibrated_probabilities(judged: ft.Run, many: Path) -> None:

@@ -24,6 +24,7 @@ from finetooth.predict import predict
 from finetooth.readers import HUB, read
 from finetooth.report import detail, opened, up_to_date, with_intervals, write_report
 from finetooth.run import WEIGHTS, Run
+from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
 from finetooth.table import Predictions, Split, Table
 from finetooth.tasks import TASKS, tokenized
@@ -49,11 +50,12 @@ def evaluate(
             f"{table.source}: these are not the {len(split.test):,} test rows that were sealed when the run began: "
             f"{difference}. Put the data back as they were; other rows are scored with `finetooth evaluate RUN DATA`."
         )
+    refuse_unknown(table, slices)
     clock, known = perf_counter(), known_metrics(run, metrics)
     tuned = _tuned(run)  # before the seal is opened: a model that does not load has seen nothing
     _enter(run, f"evaluate {run.path.resolve().name}")
     run.write_predictions("test", _answers(run, tuned, table, split.test, "fp32"))
-    for other in run.other_seeds.values():
+    for other in (each for each in run.other_seeds.values() if each.finished):
         other.write_predictions("test", _answers(other, _tuned(other), table, split.test, "fp32"))
     names = run.json("data.json")["names"]
     others = asked_again(run, table, Rows.of(table, split.test, names), names)

@@ -25,7 +25,9 @@ from finetooth.metrics import Metric
 from finetooth.plan import Data, Facts, Plan, made, resolve
 from finetooth.predict import predict
 from finetooth.rates import Rate
+from finetooth.readers import read
 from finetooth.seeds import numbers, row_keys
+from finetooth.slices import refuse_unknown
 from finetooth.table import Predictions, Split, Table
 from finetooth.tasks import TASKS, Encoded, Task
 
@@ -150,6 +152,9 @@ def prepare(
         raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
     names = task.names(table)
     _refuse_threshold(plan.threshold, names, known)
+    refuse_unknown(table, plan.slices)
+    if plan.keep is not None:
+        read(plan.keep)  # what is wrong with it is told before anything is trained
     equal, near = duplicates.of(table)
     split = splits.holdout(table, near=near, **plan.split.model_dump())
     if rows is not None:

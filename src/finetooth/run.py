@@ -90,10 +90,10 @@ class Run:
 
     @property
     def other_seeds(self) -> dict[int, Run]:
-        """The finished runs with other training seeds."""
+        """The runs with other training seeds, by seed; not all need have come to their end."""
         folders = self.seeds.iterdir() if self.seeds.is_dir() else ()
         found = {int(folder.name): Run(folder) for folder in folders if folder.name.isdigit()}
-        return {seed: found[seed] for seed in sorted(found) if found[seed].finished}
+        return {seed: found[seed] for seed in sorted(found)}
 
     @property
     def ledger(self) -> Path:

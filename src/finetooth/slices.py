@@ -72,9 +72,7 @@ def slices(
     value. A column that is named replaces the one that would have its name. The order of the rows plays no part.
     Raises DataError for a column that the table does not have.
     """
-    for name in columns:
-        if name not in table.data.column_names:
-            raise DataError(f"{table.source}: no column '{shown(name)}'; {nearest(name, table.data.column_names)}")
+    refuse_unknown(table, columns)
     p = p.take(np.array(sorted(range(len(p.ids)), key=p.ids.__getitem__), dtype=np.int64))
     places = [table.position[row_id] for row_id in p.ids]
     groups = [table.groups[place] for place in places]
@@ -91,6 +89,13 @@ def slices(
         "gaps": gaps,
         "weakest": weakest[0].says() if weakest else None,
     }
+
+
+def refuse_unknown(table: Table, columns: Sequence[str]) -> None:
+    """Raise DataError for a column that the table does not have."""
+    for name in columns:
+        if name not in table.data.column_names:
+            raise DataError(f"{table.source}: no column '{shown(name)}'; {nearest(name, table.data.column_names)}")
 
 
 def _cuts(

@@ -14,7 +14,7 @@ from typing import Any
 from finetooth import checkpoint, machine, stops
 from finetooth.conclude import calibrate, judge_baselines, rule_of
 from finetooth.durable import sync_all
-from finetooth.errors import Interrupted
+from finetooth.errors import Interrupted, NonFiniteLoss
 from finetooth.history import Epoch, Step, passed
 from finetooth.loop import State, fit
 from finetooth.metrics import Metric
@@ -55,7 +55,10 @@ def train(
     def again(run: Run, plan: Plan) -> None:
         for seed in range(plan.seed + 1, plan.seed + seeds):
             progress.say(f"training again with seed {seed}")
-            _train(table, plan.model_copy(update={"seed": seed}), out=run.seeds / str(seed), resume=True, **how)
+            try:
+                _train(table, plan.model_copy(update={"seed": seed}), out=run.seeds / str(seed), resume=True, **how)
+            except NonFiniteLoss as error:  # it is told as a degenerate run
+                progress.say(str(error))
         if scratch:
             progress.say("training the same network from scratch, nothing frozen")
             free: dict[str, Any] = {"freeze": 0, "unfreeze_every": None, "layer_decay": 1.0}

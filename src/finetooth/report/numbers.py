@@ -163,20 +163,24 @@ def _seeds(run: Run, goal: Metric, part: str) -> dict[str, Any] | None:
     """How far the score moves with the training seed, and which runs came to nothing; None where there is one run."""
     if not run.other_seeds:
         return None
-    runs = {run.plan.seed: run, **run.other_seeds}
-    answers = {seed: set(each.predictions(part).decided.tolist()) for seed, each in runs.items()}
-    only = {seed: run.json("data.json")["names"][min(found)] for seed, found in answers.items() if len(found) == 1}
-    degenerate = {str(seed): f"answers '{name}' to every row" for seed, name in only.items()}
+    names, degenerate = run.json("data.json")["names"], {}
+    for seed, each in {run.plan.seed: run, **run.other_seeds}.items():
+        answers = set(each.predictions(part).decided.tolist()) if each is run or each.finished else None
+        if answers is None:
+            degenerate[str(seed)] = "the loss was no finite number any more"
+        elif len(answers) == 1:
+            degenerate[str(seed)] = f"answers '{names[min(answers)]}' to every row"
     return {"metric": goal.name, part: _spread(run, goal, part), "test": None, "degenerate": degenerate}
 
 
 def _spread(run: Run, goal: Metric, part: str) -> dict[str, Any]:
     """The score of each training seed, their mean, standard deviation and worst."""
-    runs = {run.plan.seed: run, **run.other_seeds}
+    runs = {run.plan.seed: run} | {seed: each for seed, each in run.other_seeds.items() if each.finished}
     values = {str(seed): goal.of(each.predictions(part)) for seed, each in runs.items()}
     found = list(values.values())
     worst = min(found) if goal.better == "higher" else max(found)
-    return {"values": values, "mean": float(np.mean(found)), "spread": float(np.std(found, ddof=1)), "worst": worst}
+    spread = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
+    return {"values": values, "mean": float(np.mean(found)), "spread": spread, "worst": worst}
 
 
 def _guessing(p: Predictions) -> float:
