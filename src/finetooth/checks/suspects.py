@@ -24,7 +24,7 @@ FEWEST = 100  # labelled rows below which a model out of fold knows nothing
 PLANTED = 0.05  # of the labels, mistaken on purpose to see how many of them are found
 TELLING = 2.0  # times what guessing finds: less, and the flags are no reason to look
 SHOWN = 500
-COMMON = 0.25
+COMMON, BALANCED = 0.25, 1.1
 
 
 def suspects(sample: Sample) -> Iterator[Finding]:
@@ -134,13 +134,14 @@ def ranked(p: Probabilities, targets: Numbers, keys: Keys) -> Numbers:
     """The rows by suspicion, the most suspicious first; shapes (rows, classes), (rows,) and (rows,).
 
     A row is suspected by log p(its class) - COMMON * log(its class's share of the rows): a class that is often given
-    is given wrongly more often than a rare one. Where mistakes are made without regard to the class, the probability
+    is given wrongly more often than a rare one (shares within BALANCED of each other count as equal). Where mistakes are made without regard to the class, the probability
     alone is the best ranking that there is; the weight, chosen on six sets, is as large as costs nothing there
     (docs/log.md). `keys` decide between equals.
     """
     rows = np.arange(len(targets))
-    share = np.bincount(targets, minlength=p.shape[1]) / len(targets)
-    suspicion = np.log(np.maximum(p[rows, targets], 1e-9)) - COMMON * np.log(share[targets])
+    counts = np.bincount(targets, minlength=p.shape[1])[targets]
+    common = np.log(counts) if counts.max() > BALANCED * counts.min() else np.zeros(len(targets))
+    suspicion = np.log(np.maximum(p[rows, targets], 1e-9)) - COMMON * common
     return np.lexsort((targets, keys, suspicion))
 
 
