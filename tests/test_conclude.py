@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,9 @@ from finetooth.conclude import kept_probe
 from finetooth.decide import cooled
 from finetooth.errors import DataError, NonFiniteLoss, PlanError, RunError
 from finetooth.progress import Silent
-from finetooth.train import train as _  # noqa: F401  # the module is in sys.modules then
 from tests import tiny
 
-train_module = sys.modules["finetooth.train"]
+train_module = import_module("finetooth.train")
 PLAN = {"epochs": 4, "batch_size": 16, "precision": "fp32", "learning_rate": 2e-3, "split": {"preset": "70-15-15"}}
 
 
@@ -256,6 +256,73 @@ def test_two_runs_are_compared_on_the_same_rows(judged: ft.Run, many: Path, tiny
     assert lazy.json("report.json")["test"] is None
     assert ft.compare(judged, lazy, test=True)["part"] == "test"
     assert lazy.json("report.json")["seal"]["openings"] == 1 and lazy.json("report.json")["test"] is not None
+
+
+def test_a_baseline_that_is_not_what_it_was_is_not_asked_again(many: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    """Training labels changed on the way, and the base model too: neither may make the tuned one look better."""
+    base, data = tmp_path / "base", tmp_path / "reviews.csv"
+    shutil.copytree(tiny_bert, base)
+    shutil.copy(many, data)
+    run = ft.train(ft.read(data), ft.Plan.of({**PLAN, "epochs": 0.1}), model=str(base), out=tmp_path / "run")
+    table = ft.read(data)
+    train = {table.inputs[table.position[i]][0] for i in run.split.train}
+    turned = {"negative": "positive", "positive": "negative"}
+    lines = [line.rsplit(",", 1) for line in data.read_text().splitlines()]
+    data.write_text("".join(f"{t},{turned.get(y, y) if t in train else y}\n" for t, y in lines))
+    shutil.rmtree(base)
+    tiny.save_model(base, tiny.config("bert", blocks=3))
+    report = ft.evaluate(run, ft.read(data))
+    told = " ".join(report["left_out"])
+    assert "the training rows are not there, or not as they were" in told and "is not the model any more" in told
+    assert report["verdict"]["against"] == report["strongest"] == "majority"
+    assert report["baselines"]["tfidf"]["test"]["accuracy"] is None
+
+
+def test_a_rule_that_was_put_beside_the_model_is_refused(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    run = ft.train(ft.read(reviews), ft.Plan.of({**PLAN, "epochs": 0.1}), model=str(tiny_bert), out=tmp_path / "run")
+    run.write_rule(np.diag([1.0, 100.0]), ["negative", "positive"])
+    with pytest.raises(RunError, match="was not there when training ended"):
+        ft.evaluate(run)
+    assert not run.ledger.exists()
+
+
+def test_what_no_decision_moves_gets_no_threshold(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    for plan in ({"threshold": "loss"}, {"threshold": "auto", "metric_for_best_model": "auroc"}):
+        with pytest.raises(PlanError, match="which no threshold moves"):
+            ft.train(ft.read(reviews), ft.Plan.of({**PLAN, **plan}), model=str(tiny_bert), out=tmp_path / "run")
+
+
+def test_rows_to_keep_need_labels_before_anything_is_trained(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    keep = tmp_path / "keep.csv"
+    keep.write_text("text,label\n" + "".join(f"film {i},same\n" for i in range(30)))
+    with pytest.raises(DataError, match="at least two labels have to occur"):
+        ft.train(ft.read(reviews), ft.Plan(keep=str(keep)), model=str(tiny_bert), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_rows_of_one_class_are_refused(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    lines = sorted(reviews.read_text().splitlines()[1:], key=lambda line: line.rpartition(",")[2])
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for name, part in {"train": lines[:80], "validation": lines[80:160], "test": lines[160:]}.items():
+        (folder / f"{name}.csv").write_text("text,label\n" + "\n".join(part) + "\n")
+    with pytest.raises(DataError, match="training rows are of one class"):
+        ft.train(ft.read(folder), ft.Plan.of(PLAN), model=str(tiny_bert), out=tmp_path / "run")
+
+
+def test_a_class_with_one_row_does_not_stop_the_probe(many: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    lines = many.read_text().splitlines()
+    rows = [line for line in lines[1:] if line.endswith("positive")][:200]
+    rows += [line for line in lines[1:] if line.endswith("negative")][:3]
+    path = tmp_path / "rare.csv"
+    path.write_text("\n".join([lines[0], *rows]) + "\n")
+    run = ft.train(ft.read(path), ft.Plan.of({**PLAN, "epochs": 0.2}), model=str(tiny_bert), out=tmp_path / "run")
+    assert "frozen_probe" in run.json("report.json")["baselines"]
+
+
+def test_seeds_asked_for_too_late_are_refused(judged: ft.Run, many: Path, tiny_bert: Path) -> None:
+    with pytest.raises(RunError, match="has ended without --seeds 4"):
+        ft.train(ft.read(many), ft.Plan.of(PLAN), model=str(tiny_bert), out=judged.path, resume=True, seeds=4)
 
 
 def test_runs_of_other_rows_are_not_compared(judged: ft.Run, many: Path, tiny_bert: Path, tmp_path: Path) -> None:

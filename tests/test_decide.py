@@ -70,6 +70,8 @@ def test_a_class_that_is_too_rare_keeps_the_weight_one() -> None:
     rare = replace(p, labels=np.where((p.labels == 2) & (np.arange(300) > 9), 0, p.labels))
     rule = decide.thresholds(rare, MACRO)
     assert rule.held == ("class 2",) and rule.matrix[2, 2] == 1.0
+    # The others share one scale: together they gain nothing on the class that is held.
+    assert np.log(np.diag(rule.matrix)[:2]).sum() == pytest.approx(0.0, abs=1e-9)
 
 
 def test_what_mistakes_cost_moves_decisions_to_the_cheapest() -> None:

@@ -33,16 +33,16 @@ def texts(count: int) -> list[str]:
 def test_halves_are_found_by_who_reads_and_not_by_who_does_not() -> None:
     asked = texts(250)
     before, after = (forgetting.halves_found(read, asked) for read in (knowing, spoiled))
-    told = forgetting.told("halves", before, after)
+    told = forgetting.told("halves", before, after, np.arange(250))
     assert told["before"]["value"] > 0.8 and told["after"]["value"] < 0.1
     assert told["difference"]["high"] < -0.5
-    same = forgetting.told("halves", before, before)
+    same = forgetting.told("halves", before, before, np.arange(250))
     assert same["difference"]["value"] == same["difference"]["low"] == same["difference"]["high"] == 0.0
 
 
 def test_few_texts_give_no_interval() -> None:
     right = np.array([True, False] * 20)
-    told = forgetting.told("halves", right, right)
+    told = forgetting.told("halves", right, right, np.arange(40))
     assert told["before"]["low"] is None and "too few rows" in told["difference"]["how"]
 
 

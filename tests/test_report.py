@@ -400,7 +400,7 @@ def test_run_without_test_rows_is_told_so() -> None:
         ("worse", -0.056, 0.031, "worse by 0.056 [0.025, 0.087]"),
         ("not shown", 0.006, 0.01, "is not shown to be better than the strongest of 4 baselines"),
         ("not shown", 0.006, 0.01, "a difference of +0.006 [-0.004, +0.016]"),
-        ("not shown", 0.006, 0.01, "a true difference of 0.044 would be shown 80 times of 100"),
+        ("not shown", 0.006, 0.01, "a true difference of 0.044 would be shown 80 times out of 100"),
         ("too few", 0.056, None, "too few test rows to tell whether the tuned model is better than the strongest"),
         ("too few", 0.056, None, "The reason: too few rows (120, 200 are the least); this comparison was chosen"),
     ],
@@ -686,7 +686,7 @@ def test_comparison() -> None:
         *("0.861 [0.841, 0.881]", "0.843 [0.823, 0.863]", "+0.018 [+0.003, +0.033]", "0.019", "0.038"),
         "No interval for loss: too few rows (120, 200 are the least).",
         "The comparison by accuracy was chosen beforehand: +0.018 [+0.003, +0.033], p = 0.019.",
-        *("McNemar's exact test: p < 0.001.", "A true difference of 0.022 would be shown 80 times of 100."),
+        *("McNemar's exact test: p < 0.001.", "A true difference of 0.022 would be shown 80 times out of 100."),
     ):
         assert wanted in told, wanted
     assert "\x1b" not in told

@@ -66,14 +66,14 @@ def budget(seconds: float) -> float:
     return max(LEAST_SECONDS, SHARE * seconds)
 
 
-def commonest(training: Rows) -> int:
-    """The class number that occurs most often, the first of several."""
-    return int(np.bincount(training.targets).argmax())
+def shares(training: Rows, names: list[str]) -> NDArray[np.float64]:
+    """The share of each class among the training rows."""
+    return np.bincount(training.targets, minlength=len(names)) / len(training.ids)
 
 
-def always(chosen: int, classes: int, rows: int) -> Baseline:
-    """One class to everything."""
-    return Baseline(lambda asked: np.tile(np.eye(classes)[chosen], (len(asked.ids), 1)), rows, 0.0)
+def always(probabilities: NDArray[np.float64], rows: int) -> Baseline:
+    """The same probabilities to everything: decided is the commonest class."""
+    return Baseline(lambda asked: np.tile(probabilities, (len(asked.ids), 1)), rows, 0.0)
 
 
 def words(training: Rows, names: list[str]) -> Baseline | None:
@@ -126,8 +126,11 @@ class Probed:
     targets: NDArray[np.int64]
 
 
-def probe(training: Rows, reader: Reader, names: list[str], *, seconds: float, progress: Progress) -> Probed:
-    """Logistic regression on the states of as many training rows as can be read in the given seconds."""
+def probe(training: Rows, reader: Reader, names: list[str], *, seconds: float, progress: Progress) -> Probed | None:
+    """Logistic regression on the states of as many training rows as can be read in the given seconds.
+
+    None where those are all of one class.
+    """
     clock, keys = perf_counter(), row_keys(training.ids)
     everything = np.arange(len(keys))
     few = training.take(tfidf.some(keys, everything, TIMED))
@@ -141,11 +144,22 @@ def probe(training: Rows, reader: Reader, names: list[str], *, seconds: float, p
         progress.say(f"the probe of the untouched model is fitted on {len(chosen):,} of {len(keys):,} training rows")
     # In the order of their keys, whatever the order of the file.
     part = training.take(chosen[np.argsort(keys[chosen], kind="stable")])
+    if len(np.unique(part.targets)) < 2:
+        return None
     found = reader.states(part)
-    strength = linear.strongest(found, part.targets, np.arange(len(found)) % HELD_OUT == 0, len(names))
+    strength = linear.strongest(found, part.targets, _held_out(part.targets), len(names))
     affine = linear.Affine.of(linear.probe(strength)(found, part.targets), len(names))
     fitted = Baseline(again(affine, reader), len(found), perf_counter() - clock)
     return Probed(fitted, affine, found, part.targets)
+
+
+def _held_out(targets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Every fifth row of each class; none of a class that has fewer."""
+    order = np.argsort(targets, kind="stable")
+    first = np.searchsorted(targets[order], targets[order])
+    held = np.zeros(len(targets), dtype=bool)
+    held[order] = (np.arange(len(targets)) - first) % HELD_OUT == HELD_OUT - 1
+    return held
 
 
 def again(affine: linear.Affine, reader: Reader) -> Answer:

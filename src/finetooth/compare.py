@@ -38,19 +38,22 @@ def compare(
             f"{runs[0].path} and {runs[1].path}: {len(one & other):,} of {len(one | other):,} {part} rows are the "
             f"same, expected all: train both on the same data with the same split.seed."
         )
+    known, goal = known_metrics(runs[0], metrics), runs[0].plan.metric_for_best_model
+    if goal not in known:
+        raise RunError(
+            f"{runs[0].path}: it was chosen by {goal}, a metric of yours; say where it is with --allow-code."
+        )
     for run in runs:
         if test and run.json("report.json")["test"] is None:
-            evaluate(run)
+            evaluate(run, metrics=metrics)
     p = runs[0].predictions(part)
     theirs = runs[1].predictions(part)
     place = {row_id: i for i, row_id in enumerate(theirs.ids)}
     theirs = theirs.take(np.array([place[row_id] for row_id in p.ids]))
-    groups = None
-    if runs[0].columns.group is not None:
-        table = reread(runs[0])
-        groups = [table.groups[table.position[i]] for i in p.ids]
-    known = known_metrics(runs[0], metrics)
-    goal = runs[0].json("report.json")["goal"]["metric"]
+    if (p.labels != theirs.labels).any():
+        raise RunError(f"{runs[0].path} and {runs[1].path}: the {part} rows are the same, their labels are not.")
+    grouped = next((run for run in runs if run.columns.group is not None), None)
+    groups = None if grouped is None else reread(grouped).groups_of(p.ids)
     found = {name: difference(metric, p, theirs, groups) for name, metric in known.items()}
     adjusted = holm({n: d["p_value"] for n, d in found.items() if d["p_value"] is not None and n != goal})
     values = [with_intervals(each, known, groups) for each in (p, theirs)]

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth import baselines, decide, forgetting, machine, transfer
-from finetooth.backbones import cool, load_masked, load_tuned
+from finetooth.backbones import Backbone, cool, load_masked, load_tuned
 from finetooth.baselines import Baseline, Reader, Rows
 from finetooth.errors import UserError
 from finetooth.linear import Affine
+from finetooth.metrics import units_of
 from finetooth.prepare import Job
 from finetooth.progress import Progress
 from finetooth.readers import read
@@ -40,7 +41,7 @@ def calibrate(job: Job) -> tuple[Predictions, dict[str, Any]]:
     inputs, _ = job.task.collate(job.validation, rows, job.backbone.tokenizer.pad_token_id)
     example = {name: tensor.to(machine.device()) for name, tensor in inputs.items()}
     if not cool(job.backbone.net, len(job.names), found, example):
-        return p, {**told, "applied": "not applied: the last layer of this network could not be told"}
+        return p, {**told, "applied": "not applied: the last layer of this network could not be identified"}
     return decide.cooled(p, found), {**told, "temperature": found, "applied": "in the last layer"}
 
 
@@ -59,14 +60,23 @@ def judge_baselines(
 ) -> None:
     """Fit the baselines on the training rows, keep what they say of the validation rows, and what was forgotten.
 
-    They take at most the larger of a tenth of `seconds`, which training took, and 20 seconds; without `network` no
+    The probe reads as many rows as fit into half of the larger of a tenth of `seconds`, which training took, and 20
+    seconds; without `network` no
     other network than the tuned one is loaded.
     """
     clock, names = perf_counter(), job.names
     training, validation = (Rows.of(table, encoded.ids, names) for encoded in (job.training, job.validation))
-    fitted, left_out = without_network(training, names)
+    shares = baselines.shares(training, names)
+    fitted = {"majority": baselines.always(shares, len(training.ids))}
+    left_out: dict[str, str] = {}
+    counted = baselines.words(training, names)
+    if counted is None:
+        left_out["tfidf"] = f"{len(names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
+    else:
+        fitted["tfidf"] = counted
     transferred: dict[str, Any] = {"centroid": None, "h_score": None}
     forgot = None
+    spent: dict[str, dict[str, float]] = {}
     # The network as it was before: what was tuned has changed it.
     untouched = job.task.load(job.backbone.source, names, seed=job.plan.seed) if network else None
     if untouched is not None:
@@ -76,18 +86,24 @@ def judge_baselines(
         )
         left = baselines.budget(seconds) - (perf_counter() - clock)
         probed = baselines.probe(training, before, names, seconds=max(left, 1.0), progress=progress)
-        fitted["frozen_probe"] = probed.baseline
-        keep_probe(run, probed.affine)
+        states = before.states(validation)
+        if probed is None:
+            left_out["frozen_probe"] = "the training rows that there was time for are all of one class"
+        else:
+            # What was read of the validation rows answers for the probe too.
+            p = Predictions(list(validation.ids), validation.targets, probed.affine.predict_proba(states), names)
+            run.write_predictions("validation-frozen_probe", p)
+            keep_probe(run, probed.affine)
+            transferred = {
+                "centroid": transfer.centroid(probed.states, probed.targets, states, validation.targets),
+                "h_score": transfer.h_score(probed.states, probed.targets),
+            }
+            spent["frozen_probe"] = {"rows": probed.baseline.rows, "seconds": probed.baseline.seconds}
         if untouched.answers:
             fitted["untuned"] = Baseline(lambda rows: before.predict(rows, names), 0, 0.0)
         else:
             left_out["untuned"] = "the model has no head for these classes, so it cannot answer before it is tuned"
-        transferred = {
-            "centroid": transfer.centroid(probed.states, probed.targets, before.states(validation), validation.targets),
-            "h_score": transfer.h_score(probed.states, probed.targets),
-        }
-        forgot = forgotten(job, before, after, validation)
-    spent: dict[str, dict[str, float]] = {}
+        forgot = forgotten(job, before, after, validation, table.groups_of(validation.ids))
     if Run(run.scratch).finished:
         run.write_predictions("validation-scratch", Run(run.scratch).predictions("validation"))
         beside = Run(run.scratch).json("machine.json")["seconds"]["train"]
@@ -97,61 +113,80 @@ def judge_baselines(
         run.write_predictions(f"validation-{name}", baseline.predict(validation, names))
         spent[name] = {"rows": baseline.rows, "seconds": baseline.seconds + perf_counter() - began}
     kept = {"fitted": spent, "left_out": left_out, "transfer": transferred, "forgetting": forgot}
-    run.write("baselines.json", {"commonest": names[baselines.commonest(training)], **kept})
+    digest = table.digest(run.split.train)
+    run.write("baselines.json", {"shares": shares.tolist(), "training": digest, **kept})
 
 
-def without_network(training: Rows, names: list[str]) -> tuple[dict[str, Baseline], dict[str, str]]:
-    """The baselines that need no network, by name, and why one is left out."""
-    fitted = {"majority": baselines.always(baselines.commonest(training), len(names), len(training.ids))}
-    left_out = {}
-    counted = baselines.words(training, names)
-    if counted is None:
-        left_out["tfidf"] = f"{len(names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
-    else:
-        fitted["tfidf"] = counted
-    return fitted, left_out
+def asked_again(run: Run, table: Table, test: Rows, names: list[str]) -> tuple[dict[str, Predictions], dict[str, str]]:
+    """What the run's baselines say of the test rows, and why some cannot be asked any more, by name.
 
-
-def asked_again(run: Run, table: Table, test: Rows, names: list[str]) -> dict[str, Predictions]:
-    """What the run's baselines say of the test rows; without those that cannot be had any more."""
-    plan, kept, task = run.plan, run.json("baselines.json"), TASKS[run.plan.task]
-    known = kept["fitted"]
-    fitted = {"majority": baselines.always(names.index(kept["commonest"]), len(names), 0)}
-    if all(i in table.position for i in run.split.train):
-        fitted |= without_network(Rows.of(table, run.split.train, names), names)[0]
-    if "frozen_probe" in known:
-        try:
-            untouched = task.load(run.json("data.json")["model"], names, seed=plan.seed)
-        except UserError:
-            known = {name: known[name] for name in known if name not in ("frozen_probe", "untuned")}
+    The words are fitted anew on the same training rows, the probe is asked with the numbers that were kept and the
+    network that it was fitted on: of other rows, or with other weights, they would be other baselines.
+    """
+    plan, kept, data, task = run.plan, run.json("baselines.json"), run.json("data.json"), TASKS[run.plan.task]
+    found = {"majority": baselines.always(np.array(kept["shares"]), 0).predict(test, names)}
+    missing: dict[str, str] = {}
+    train = run.split.train
+    if "tfidf" in kept["fitted"]:
+        if all(i in table.position for i in train) and table.digest(train) == kept["training"]:
+            counted = baselines.words(Rows.of(table, train, names), names)
+            assert counted is not None, "it was cheap before"
+            found["tfidf"] = counted.predict(test, names)
         else:
+            missing["tfidf"] = "the training rows are not there, or not as they were"
+    if "frozen_probe" in kept["fitted"]:
+        untouched: Backbone | None = None
+        try:
+            untouched = task.load(data["model"], names, seed=plan.seed)
+        except UserError as error:
+            missing["frozen_probe"] = str(error).rstrip(".")
+        if untouched is not None and (untouched.weights_digest, untouched.tokenizer_digest) != (
+            data["weights"],
+            data["tokenizer"],
+        ):
+            missing["frozen_probe"] = f"{data['model']} is not the model any more that was tuned"
+        elif untouched is not None:
             reader = Reader(untouched.net, untouched.tokenizer, task, int(plan.max_length), plan.precision)
-            fitted["frozen_probe"] = Baseline(baselines.again(kept_probe(run), reader), 0, 0.0)
-            fitted["untuned"] = Baseline(lambda rows: reader.predict(rows, names), 0, 0.0)
-    if "scratch" in known:
+            found["frozen_probe"] = Baseline(baselines.again(kept_probe(run), reader), 0, 0.0).predict(test, names)
+            if "untuned" in kept["fitted"]:
+                found["untuned"] = Predictions(list(test.ids), test.targets, reader.predict(test, names), names)
+    if "untuned" in kept["fitted"] and "untuned" not in found:
+        missing["untuned"] = missing["frozen_probe"]
+    if "scratch" in kept["fitted"]:
         scratch = Reader(*load_tuned(Run(run.scratch).model), task, int(plan.max_length), "fp32")
-        fitted["scratch"] = Baseline(lambda rows: scratch.predict(rows, names), 0, 0.0)
-    return {name: fitted[name].predict(test, names) for name in known if name in fitted}
+        found["scratch"] = Predictions(list(test.ids), test.targets, scratch.predict(test, names), names)
+    return {name: found[name] for name in kept["fitted"] if name in found}, missing
 
 
-def forgotten(job: Job, before: Reader, after: Reader, validation: Rows) -> dict[str, Any] | None:
+def forgotten(
+    job: Job, before: Reader, after: Reader, validation: Rows, groups: Sequence[str | None] | None
+) -> dict[str, Any] | None:
     """What the network could do and no longer can: on the plan's `keep` rows, else on the validation texts."""
     if job.plan.keep is not None:
         table = read(job.plan.keep)
         right = [forgetting.kept(_reading(reader), table) for reader in (before, after)]
-        return forgetting.told(f"the labels of {Path(job.plan.keep).name}, read off by a linear probe", *right)
+        return forgetting.told(
+            f"the labels of {Path(job.plan.keep).name}, read off by a linear probe",
+            right[0],
+            right[1],
+            units_of(None, len(table)),
+        )
     texts = forgetting.chosen(validation.texts)
     if len(texts) < 2:
         return None
+    group = dict(zip(validation.texts, groups or [None] * len(validation.texts), strict=True))
+    units = units_of([group[text] for text in texts], len(texts))
     if (masked := load_masked(job.backbone.source)) is not None and after.tokenizer.mask_token is not None:
         how = (after.tokenizer, texts, int(job.plan.max_length), machine.device())
         first = forgetting.masked_found(masked, *how)
         # The tuned body under the head that it was pre-trained with.
         masked.base_model.load_state_dict(job.backbone.net.base_model.state_dict(), strict=False)
         second = forgetting.masked_found(masked, *how)
-        return forgetting.told("a masked word of an unseen text guessed at the first go", first, second)
+        return forgetting.told("a masked word of an unseen text guessed at the first go", first, second, units)
     right = [forgetting.halves_found(_reading(reader), texts) for reader in (before, after)]
-    return forgetting.told("the two halves of an unseen text found among those of all others", *right)
+    return forgetting.told(
+        "the two halves of an unseen text found among those of all others", right[0], right[1], units
+    )
 
 
 def _reading(reader: Reader) -> forgetting.Read:

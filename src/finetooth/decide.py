@@ -25,6 +25,7 @@ FEWEST = 100  # rows below which a temperature would be a guess
 FEWEST_OF_A_CLASS = 10  # and the weight of a class
 STEPS = np.linspace(-1.5, 1.5, 13)  # that the logarithm of a class's weight is tried at
 ROUNDS = 2  # over the classes
+UNMOVED = ("auroc", "average_precision", "loss")  # metrics of probabilities, which no decision changes
 RESAMPLES = 10  # over which weights are averaged
 FOLDS = 5  # that tell what the weights gain
 
@@ -113,7 +114,7 @@ def _best(p: Predictions, metric: Metric, free: NDArray[np.int64]) -> Values:
     sign, ones = 1.0 if metric.better == "higher" else -1.0, np.ones((1, len(p.labels)))
 
     def worth(logs: Values) -> float:
-        tried = replace(p, probabilities=p.probabilities * np.exp(logs))
+        tried = replace(p, rule=np.diag(np.exp(logs)))
         return sign * (metric.of(tried) if metric.weighted is None else float(metric.weighted(tried, ones)[0]))
 
     logs = np.zeros(len(p.names))
@@ -123,6 +124,8 @@ def _best(p: Predictions, metric: Metric, free: NDArray[np.int64]) -> Values:
         for c in free.tolist():
             for step in STEPS:
                 tried = np.where(np.arange(len(logs)) == c, step, logs)
+                # One scale for all: the classes that are held at 1 lose nothing to the others.
+                tried[free] -= tried[free].mean()
                 if (value := worth(tried)) > best:
                     best, logs = value, tried
         if logs is before:

@@ -52,16 +52,19 @@ def evaluate(
         )
     refuse_unknown(table, slices)
     clock, known = perf_counter(), known_metrics(run, metrics)
+    beside = [each for each in run.other_seeds.values() if each.finished]
+    for each in [*beside, *([Run(run.scratch)] if Run(run.scratch).finished else [])]:
+        each.refuse_other_model()
     tuned = _tuned(run)  # before the seal is opened: a model that does not load has seen nothing
     _enter(run, f"evaluate {run.path.resolve().name}")
     run.write_predictions("test", _answers(run, tuned, table, split.test, "fp32"))
-    for other in (each for each in run.other_seeds.values() if each.finished):
+    for other in beside:
         other.write_predictions("test", _answers(other, _tuned(other), table, split.test, "fp32"))
     names = run.json("data.json")["names"]
-    others = asked_again(run, table, Rows.of(table, split.test, names), names)
+    others, missing = asked_again(run, table, Rows.of(table, split.test, names), names)
     for name, p in others.items():
         run.write_predictions(f"test-{name}", p)
-    report = opened(run.json("report.json"), run, table, known, others)
+    report = opened(run.json("report.json"), run, table, known, others, missing)
     report |= _looked_into(run, tuned, table, known[report["goal"]["metric"]], slices)
     kept = run.json("machine.json")
     kept["seconds"]["evaluate"] += perf_counter() - clock
@@ -91,7 +94,7 @@ def evaluate_rows(run: Run | str | Path, table: Table, *, metrics: Sequence[Metr
         "rows": len(table),
         "rows_of_the_run": seen,
         "openings": run.json("report.json")["seal"]["openings"],
-        "scores": with_intervals(p, known_metrics(run, metrics)),
+        "scores": with_intervals(p, known_metrics(run, metrics), table.groups_of(p.ids)),
         "detail": detail(p, table),
     }
 
@@ -128,20 +131,21 @@ def _looked_into(
         pad = tokenizer.pad_token_id
         return predict(net, TASKS[plan.task], encoded, p.names, pad=pad, precision=plan.precision, device=device)
 
+    # The rows as they are in the same precision: no rounding is taken for what a perturbation costs.
+    clean = replace(asked(np.arange(len(test.ids)), test.texts), rule=p.rule)
     answered, changed = {}, {}
     for name in PERTURBATIONS:
         texts = perturbed(test.texts, test.ids, name)
         rows = np.array([i for i, text in enumerate(texts) if text != test.texts[i]], dtype=np.int64)
-        probabilities = p.probabilities.copy()
+        probabilities = clean.probabilities.copy()
         if len(rows):
             probabilities[rows] = asked(rows, [texts[i] for i in rows.tolist()]).probabilities
-        answered[name], changed[name] = replace(p, probabilities=probabilities), len(rows)
-    groups = None if table.columns.group is None else [table.groups[table.position[i]] for i in p.ids]
+        answered[name], changed[name] = replace(clean, probabilities=probabilities), len(rows)
     tokens = tokenizer(list(test.texts), verbose=False)["input_ids"]
     lengths = {row_id: len(each) for row_id, each in zip(test.ids, tokens, strict=True)}
     return {
         "slices": by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns]),
-        "robustness": robustness(goal, p, answered, changed, units_of(groups, len(p.ids))),
+        "robustness": robustness(goal, clean, answered, changed, units_of(table.groups_of(p.ids), len(p.ids))),
     }
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from finetooth import linear, tfidf
-from finetooth.metrics import bca, wilson
+from finetooth.metrics import bca
 from finetooth.metrics.intervals import FEWEST_ROWS, Interval
 from finetooth.seeds import row_keys
 from finetooth.table import Table
@@ -101,18 +101,21 @@ def chosen(texts: Sequence[str]) -> list[str]:
     return [long[i] for i in tfidf.some(keys, np.arange(len(long)), MOST).tolist()]
 
 
-def told(probe: str, before: Right, after: Right) -> dict[str, Any]:
-    """Before, after and the difference as shares with their intervals, of the same rows."""
+def told(probe: str, before: Right, after: Right, units: NDArray[np.int64]) -> dict[str, Any]:
+    """Before, after and the difference as shares with their intervals, of the same rows; whole units are drawn."""
     rows = len(before)
     change = after.astype(float) - before.astype(float)
     if rows < FEWEST_ROWS:
         why = f"too few rows ({rows:,}, {FEWEST_ROWS} are the least)"
         estimates = [Interval(float(x.mean()), None, None, why) for x in (before, after, change)]
     else:
-        ends = bca(lambda weights: weights @ change / weights.sum(axis=1), np.arange(rows))
-        estimates = [
-            *(Interval(float(x.mean()), *wilson(float(x.sum()), rows), "Wilson") for x in (before, after)),
-            Interval(float(change.mean()), *(ends if change.any() else (0.0, 0.0)), "paired bootstrap"),
-        ]
+        estimates = [_mean(x.astype(float), units) for x in (before, after, change)]
     fields = zip(("before", "after", "difference"), map(asdict, estimates), strict=True)
     return {"probe": probe, "rows": rows, **dict(fields)}
+
+
+def _mean(values: NDArray[np.float64], units: NDArray[np.int64]) -> Interval:
+    """The mean over rows, with its bootstrap interval; without any spread it is sure."""
+    if np.ptp(values) == 0:
+        return Interval(float(values[0]), float(values[0]), float(values[0]), "the same for every row")
+    return Interval(float(values.mean()), *bca(lambda weights: weights @ values / weights.sum(axis=1), units), "BCa")

@@ -86,7 +86,9 @@ class Affine:
 
 
 def strongest(states: Any, targets: Numbers, held_out: NDArray[np.bool_], classes: int) -> float:
-    """The strength of the probe that gives the held-out rows the least loss."""
+    """The strength of the probe that gives the held-out rows the least loss; a middling one where there are none."""
+    if not held_out.any():
+        return STRENGTHS[len(STRENGTHS) // 2]
     losses = []
     for strength in STRENGTHS:
         p = said(probe(strength)(states[~held_out], targets[~held_out]), states[held_out], classes)

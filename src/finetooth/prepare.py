@@ -17,6 +17,7 @@ from finetooth.backbones import Backbone, Layers
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
+from finetooth.decide import UNMOVED
 from finetooth.errors import DataError, PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.loop import Recipe, State, optimizer
@@ -151,10 +152,12 @@ def prepare(
         hint = nearest(plan.metric_for_best_model, known)
         raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
     names = task.names(table)
-    _refuse_threshold(plan.threshold, names, known)
+    _refuse_threshold(plan, names, known)
     refuse_unknown(table, plan.slices)
-    if plan.keep is not None:
-        read(plan.keep)  # what is wrong with it is told before anything is trained
+    if plan.keep is not None:  # what is wrong with it is told before anything is trained
+        kept = read(plan.keep)
+        if None in kept.labels or len(set(kept.labels)) < 2:
+            raise DataError(f"keep: {plan.keep}: every row needs a label, and at least two labels have to occur.")
     equal, near = duplicates.of(table)
     split = splits.holdout(table, near=near, **plan.split.model_dump())
     if rows is not None:
@@ -168,6 +171,11 @@ def prepare(
         task.encode(table, ids, names, backbone.tokenizer, int(plan.max_length))
         for ids in (split.train, split.validation)
     )
+    if len(set(training.targets.tolist())) < 2:
+        raise DataError(
+            f"{table.source}: all {len(training):,} training rows are of one class, so there is nothing to learn. "
+            f"Take more rows, or other parts."
+        )
     shares = np.array([table.weights[table.position[i]] for i in split.train], dtype=np.float32)
     if not shares.any():
         raise DataError(f"{table.source}: every training row weighs nothing.")
@@ -178,16 +186,17 @@ def prepare(
     return job
 
 
-def _refuse_threshold(
-    threshold: str | dict[str, dict[str, float]], names: list[str], known: Mapping[str, Metric]
-) -> None:
-    """Raise PlanError for a metric or a class that is not there."""
-    if isinstance(threshold, str):
-        if threshold not in {"argmax", "auto", *known}:
-            hint = nearest(threshold, ["argmax", "auto", *known])
-            raise PlanError(f"threshold: there is no metric '{threshold}'; {hint}")
+def _refuse_threshold(plan: Plan, names: list[str], known: Mapping[str, Metric]) -> None:
+    """Raise PlanError for a metric or a class that is not there, or a metric that no decision moves."""
+    if isinstance(plan.threshold, str):
+        goal = plan.metric_for_best_model if plan.threshold == "auto" else plan.threshold
+        if plan.threshold not in {"argmax", "auto", *known}:
+            hint = nearest(plan.threshold, ["argmax", "auto", *known])
+            raise PlanError(f"threshold: there is no metric '{plan.threshold}'; {hint}")
+        if plan.threshold != "argmax" and goal in UNMOVED:
+            raise PlanError(f"threshold: {goal} is a metric of probabilities, which no threshold moves; name another.")
         return
-    for name in [*threshold, *(decided for costs in threshold.values() for decided in costs)]:
+    for name in [*plan.threshold, *(decided for costs in plan.threshold.values() for decided in costs)]:
         if name not in names:
             raise PlanError(f"threshold: there is no class '{name}'; {nearest(name, names)}")
 

@@ -92,7 +92,7 @@ class Run:
     def other_seeds(self) -> dict[int, Run]:
         """The runs with other training seeds, by seed; not all need have come to their end."""
         folders = self.seeds.iterdir() if self.seeds.is_dir() else ()
-        found = {int(folder.name): Run(folder) for folder in folders if folder.name.isdigit()}
+        found = {int(folder.name): Run(folder) for folder in folders if folder.name.removeprefix("-").isdigit()}
         return {seed: found[seed] for seed in sorted(found)}
 
     @property
@@ -212,6 +212,9 @@ class Run:
 
     def refuse_other_model(self) -> None:
         """Raise RunError, naming the file, when the model directory is not as training left it."""
+        there = {str(file.relative_to(self.path)) for file in self.model.rglob("*") if file.is_file()}
+        for name in sorted(there - set(self.sealed) - {"model/README.md"}):
+            raise RunError(f"{self.path / name}: was not there when training ended; take it away.")
         for name, digest in self.sealed.items():
             if name.startswith("model/"):
                 file = self.path / name

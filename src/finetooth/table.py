@@ -95,6 +95,10 @@ class Table:
             return [None] * len(self)
         return [cell or None for cell in self.column(self.columns.group)]
 
+    def groups_of(self, ids: Sequence[str]) -> list[str | None] | None:
+        """The group of each of these rows; None where the table has no groups."""
+        return None if self.columns.group is None else [self.groups[self.position[i]] for i in ids]
+
     @cached_property
     def times(self) -> list[float] | None:
         """The time of each row, as a number; None where there is no time column.
@@ -301,3 +305,8 @@ class Predictions:
         """The class number that is decided, per row: the likeliest, or what the rule says."""
         worth = self.probabilities if self.rule is None else self.probabilities @ self.rule
         return cast("NDArray[np.int64]", worth.argmax(axis=1))
+
+    @cached_property
+    def sure(self) -> NDArray[np.float64]:
+        """The probability of the class that is decided, per row."""
+        return self.probabilities[np.arange(len(self.ids)), self.decided]

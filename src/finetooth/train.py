@@ -14,7 +14,7 @@ from typing import Any
 from finetooth import checkpoint, machine, stops
 from finetooth.conclude import calibrate, judge_baselines, rule_of
 from finetooth.durable import sync_all
-from finetooth.errors import Interrupted, NonFiniteLoss
+from finetooth.errors import Interrupted, NonFiniteLoss, RunError
 from finetooth.history import Epoch, Step, passed
 from finetooth.loop import State, fit
 from finetooth.metrics import Metric
@@ -66,6 +66,13 @@ def train(
             fresh = plan.model_copy(update=free)
             _train(table, fresh, out=run.scratch, resume=True, scratch=True, **how)
 
+    if resume and (run := Run(Path(out))).begun and run.finished:
+        lacking = [f"--seeds {seeds}"] if seeds - 1 > len(run.other_seeds) else []
+        lacking += ["--scratch"] if scratch and not Run(run.scratch).finished else []
+        if lacking:
+            raise RunError(
+                f"{run.path}: has ended without {' and '.join(lacking)}; begin a new run with another --out."
+            )
     return _train(table, plan or Plan(), out=out, resume=resume, again=again, **how)
 
 

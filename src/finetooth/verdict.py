@@ -68,7 +68,7 @@ def difference(
 ) -> dict[str, Any]:
     """By how much one model is better than another on the same rows, how sure that is, and what could have been seen.
 
-    `mcnemar` is given for independent rows and a metric that is a share of right ones.
+    `mcnemar` is given for independent rows and accuracy.
     """
     units = units_of(groups, len(one.labels))
     sign = 1.0 if metric.better == "higher" else -1.0
@@ -78,8 +78,9 @@ def difference(
         return {"difference": value if isfinite(value) else None, **found, "how": why}
     compared = asdict(paired(metric, one, other, units))
     alone = len(set(units.tolist())) == len(units)
-    found["mcnemar"] = mcnemar(one, other) if metric.share is not None and alone else None
+    found["mcnemar"] = mcnemar(one, other) if metric.name == "accuracy" and alone else None
     found |= {
         key: compared[key] if isfinite(compared[key]) else None for key in compared if key in {"difference", *found}
     }
-    return {**found, "how": "paired bootstrap" + ("" if alone else " over groups")}
+    how = "paired bootstrap" + ("" if alone else " over groups")
+    return {**found, "how": how if found["low"] is not None else "not defined in most draws"}

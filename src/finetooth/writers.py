@@ -38,7 +38,7 @@ def write(path: Path, p: Predictions, table: Table) -> None:
         "row": [table.places[r][1] for r in rows],
         "id": p.ids,
         "prediction": [p.names[c] for c in p.decided.tolist()],
-        "probability": p.probabilities.max(axis=1),
+        "probability": p.sure,
         **{f"probability_{name}": np.ascontiguousarray(p.probabilities[:, c]) for c, name in enumerate(p.names)},
     }
     columns = {**answers, **{name if name not in answers else f"input_{name}": cells for name, cells in given.items()}}

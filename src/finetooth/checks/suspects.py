@@ -134,9 +134,9 @@ def ranked(p: Probabilities, targets: Numbers, keys: Keys) -> Numbers:
     """The rows by suspicion, the most suspicious first; shapes (rows, classes), (rows,) and (rows,).
 
     A row is suspected by log p(its class) - COMMON * log(its class's share of the rows): a class that is often given
-    is given wrongly more often than a rare one (shares within BALANCED of each other count as equal). Where mistakes are made without regard to the class, the probability
-    alone is the best ranking that there is; the weight, chosen on six sets, is as large as costs nothing there
-    (docs/log.md). `keys` decide between equals.
+    is given wrongly more often than a rare one (shares within BALANCED of each other count as equal). Where mistakes
+    are made without regard to the class, the probability alone is the best ranking that there is; the weight, chosen on
+    six sets, is as large as costs nothing there (docs/log.md). `keys` decide between equals.
     """
     rows = np.arange(len(targets))
     counts = np.bincount(targets, minlength=p.shape[1])[targets]

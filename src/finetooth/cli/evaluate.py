@@ -28,6 +28,7 @@ def evaluate(
     debug: shared.Debug = False,
 ) -> None:
     """Open the seal on the run's own test rows; with DATA, score other labelled rows."""
+    from finetooth.errors import UserError
     from finetooth.readers import read
     from finetooth.run import Run
 
@@ -57,6 +58,8 @@ def evaluate(
             report = judge(opened, table, metrics=metrics, slices=slice or ())
             show(report, talk.console)
             talk.say(f"report: {opened.path / 'report.html'}")
+        elif slice:
+            raise UserError("--slice tells the run's own test scores by a column; leave it away with other DATA.")
         else:
             report = evaluate_rows(opened, table, metrics=metrics)
             show_scores(report, talk.console)

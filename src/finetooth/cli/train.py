@@ -37,9 +37,12 @@ def train(
     debug: shared.Debug = False,
 ) -> None:
     """Tune a pre-trained model on labelled rows. The test rows stay sealed until `evaluate`."""
+    from finetooth.errors import UserError
     from finetooth.plan import Plan
     from finetooth.readers import read
 
+    if dry_run and (seeds > 1 or scratch):
+        raise UserError("--dry-run foretells one run; leave --seeds and --scratch away.")
     chosen = Plan.read(plan, set or ())
     chosen, metrics = shared.own_code(chosen, allow_code or ())
     table = read(data, **chosen.data.columns(input=input, label=label, group=group, time=time, id=id))

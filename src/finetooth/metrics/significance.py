@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, chi2, t
 
 from finetooth.metrics.base import Metric
-from finetooth.metrics.intervals import DRAWS, LEVEL, count_of, resampled, statistic, widening
+from finetooth.metrics.intervals import DRAWS, LEVEL, affordable, count_of, resampled, statistic, widening
 from finetooth.table import Predictions
 
 POWER = 0.8
@@ -59,7 +59,9 @@ def paired(
     sign = 1.0 if metric.better == "higher" else -1.0
     first, second = statistic(metric, one), statistic(metric, other)
     count = count_of(units)
-    value, drawn = resampled(lambda weights: sign * (first(weights) - second(weights)), units, draws=draws, seed=seed)
+    value, drawn = resampled(
+        lambda weights: sign * (first(weights) - second(weights)), units, draws=affordable(metric, draws), seed=seed
+    )
     if not len(drawn):
         return Comparison(value, nan, nan, nan, nan)
     error, student = float(drawn.std(ddof=1)) * widening(count), t(count - 1)

@@ -52,7 +52,7 @@ def trained(
     best = history[stops.best(goal, history)]
     shown, judged_by = detail(p, table), run.json("baselines.json")
     others = {name: run.predictions(f"validation-{name}") for name in judged_by["fitted"]}
-    groups = _groups(table, p.ids)
+    groups = table.groups_of(p.ids)
     return {
         "finetooth": machine["finetooth"],
         "name": run.path.resolve().name,
@@ -95,7 +95,7 @@ def trained(
             }
             for name, other in others.items()
         },
-        "left_out": [f"{SAYS[name][0].upper()}{SAYS[name][1:]}: {why}." for name, why in judged_by["left_out"].items()],
+        "left_out": [f"{_named(name)}: {why}." for name, why in judged_by["left_out"].items()],
         "goal": {"metric": goal.name, "better": goal.better},
         "strongest": strongest(goal, others),
         "verdict": None,
@@ -128,18 +128,29 @@ def trained(
 
 
 def opened(
-    report: Mapping[str, Any], run: Run, table: Table, metrics: Mapping[str, Metric], others: Mapping[str, Predictions]
+    report: Mapping[str, Any],
+    run: Run,
+    table: Table,
+    metrics: Mapping[str, Metric],
+    others: Mapping[str, Predictions],
+    missing: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The same report with its test rows scored, beside what the baselines say of them."""
+    """The same report with its test rows scored, beside what the baselines say of them; why some are `missing`."""
     p = run.predictions("test")
     # A metric of the user's own that is not at hand today leaves the verdict to accuracy.
-    groups, goal = _groups(table, p.ids), metrics.get(report["goal"]["metric"], metrics["accuracy"])
-    against = report["strongest"] if report["strongest"] in others else strongest(goal, others)
+    groups, goal = table.groups_of(p.ids), metrics.get(run.plan.metric_for_best_model, metrics["accuracy"])
+    # Chosen by validation rows, among those that could be asked again.
+    against = strongest(goal, {name: run.predictions(f"validation-{name}") for name in others})
     told = report["calibration"]
     tested = _calibrations(p, told["temperature"], groups)
     return {
         **report,
         "goal": {"metric": goal.name, "better": goal.better},
+        "strongest": against,
+        "left_out": [
+            *report["left_out"],
+            *(f"{_named(name)} could not be asked again: {why}." for name, why in missing.items()),
+        ],
         "test": with_intervals(p, metrics, groups),
         "without_leaks": without_leaks(p, report["findings"], metrics, groups),
         "detail": {**report["detail"], "test": detail(p, table)},
@@ -155,7 +166,7 @@ def opened(
             "abstention": {**told["abstention"], "test": abstention(p)},
         },
         "decisions": report["decisions"] and {**report["decisions"], "test": _decided(report["decisions"], p, metrics)},
-        "seeds": report["seeds"] and {**report["seeds"], "test": _spread(run, goal, "test")},
+        "seeds": report["seeds"] and {**report["seeds"], "test": _seeds_tested(report["seeds"], run, goal)},
     }
 
 
@@ -173,11 +184,18 @@ def _seeds(run: Run, goal: Metric, part: str) -> dict[str, Any] | None:
     return {"metric": goal.name, part: _spread(run, goal, part), "test": None, "degenerate": degenerate}
 
 
+def _seeds_tested(seeds: Mapping[str, Any], run: Run, goal: Metric) -> dict[str, Any] | None:
+    """The spread on the test rows, by the metric of the validation rows; None where that is not at hand today."""
+    return _spread(run, goal, "test") if goal.name == seeds["metric"] else None
+
+
 def _spread(run: Run, goal: Metric, part: str) -> dict[str, Any]:
     """The score of each training seed, their mean, standard deviation and worst."""
     runs = {run.plan.seed: run} | {seed: each for seed, each in run.other_seeds.items() if each.finished}
-    values = {str(seed): goal.of(each.predictions(part)) for seed, each in runs.items()}
-    found = list(values.values())
+    values = {str(seed): _finite(goal.of(each.predictions(part))) for seed, each in runs.items()}
+    found = [value for value in values.values() if value is not None]
+    if not found:
+        return {"values": values, "mean": None, "spread": None, "worst": None}
     worst = min(found) if goal.better == "higher" else max(found)
     spread = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
     return {"values": values, "mean": float(np.mean(found)), "spread": spread, "worst": worst}
@@ -188,13 +206,12 @@ def _guessing(p: Predictions) -> float:
     return float(np.bincount(p.labels).max() / len(p.labels))
 
 
+def _named(name: str) -> str:
+    return f"{SAYS[name][0].upper()}{SAYS[name][1:]}"
+
+
 def _scores(p: Predictions, metrics: Mapping[str, Metric]) -> dict[str, float | None]:
     return {name: _finite(metric.of(p)) for name, metric in metrics.items()}
-
-
-def _groups(table: Table, ids: Sequence[str]) -> list[str | None] | None:
-    """The group of each row, where the table has groups."""
-    return None if table.columns.group is None else [table.groups[table.position[i]] for i in ids]
 
 
 def _calibrated(told: Mapping[str, Any], p: Predictions, groups: Sequence[str | None] | None) -> dict[str, Any]:
@@ -236,20 +253,24 @@ def _decisions(rule: Rule, p: Predictions) -> dict[str, Any]:
         "weights": weights,
         "costs": None if weights else (-rule.matrix).tolist(),
         "held": list(rule.held),
-        "validation": {"before": rule.before, "after": rule.after},
+        "validation": {"before": _finite(rule.before), "after": _finite(rule.after)},
         "test": None,
     }
 
 
-def _decided(decisions: Mapping[str, Any], p: Predictions, metrics: Mapping[str, Metric]) -> dict[str, float]:
+def _decided(
+    decisions: Mapping[str, Any], p: Predictions, metrics: Mapping[str, Metric]
+) -> dict[str, float | None] | None:
     """The goal of the decision rule without it and with it."""
     plain = replace(p, rule=None)
     if decisions["goal"] == "cost":
         costs = np.array(decisions["costs"])
         before, after = (float(costs[p.labels, each.decided].mean()) for each in (plain, p))
-    else:
+    elif decisions["goal"] in metrics:
         before, after = (metrics[decisions["goal"]].of(each) for each in (plain, p))
-    return {"before": before, "after": after}
+    else:
+        return None
+    return {"before": _finite(before), "after": _finite(after)}
 
 
 def _mismatch(
@@ -308,6 +329,8 @@ def _repeat(run: Run, data: Mapping[str, Any]) -> str:
     """The command that makes this run again."""
     words = ["finetooth", "train", data["source"], "--model", data["model"], "--plan", str(run.path / "plan.yaml")]
     words += ["--rows", str(data["limit"])] if data["limit"] is not None else []
+    words += ["--seeds", str(len(run.other_seeds) + 1)] if run.other_seeds else []
+    words += ["--scratch"] if run.scratch.is_dir() else []
     return shlex.join([*words, "--out", f"{run.path}-again"])
 
 
@@ -358,15 +381,14 @@ def _sensitivities(p: Predictions) -> list[dict[str, float]]:
 
 
 def _worst(p: Predictions, table: Table) -> list[dict[str, Any]]:
-    sure = p.probabilities.max(axis=1)
-    wrong = [i for i in np.argsort(-sure, kind="stable").tolist() if p.decided[i] != p.labels[i]]
+    wrong = [i for i in np.argsort(-p.sure, kind="stable").tolist() if p.decided[i] != p.labels[i]]
     return [
         {
             "id": p.ids[i],
             "inputs": dict(zip(table.columns.input, table.inputs[table.position[p.ids[i]]], strict=True)),
             "label": p.names[p.labels[i]],
             "predicted": p.names[p.decided[i]],
-            "probability": float(sure[i]),
+            "probability": float(p.sure[i]),
         }
         for i in wrong[:WORST]
     ]
@@ -389,11 +411,13 @@ def without_leaks(
     metrics: Mapping[str, Metric],
     groups: Sequence[str | None] | None,
 ) -> Any:
-    """The scores of the test rows that stand in no other part; None where every one is such a row, or none is."""
+    """The scores of the test rows that stand in no other part; None where none does."""
     leaked = {row_id for finding in findings if finding["check"] == "leak" for row_id in finding["rows"]}
     kept = [i for i, row_id in enumerate(p.ids) if row_id not in leaked]
-    if not kept or len(kept) == len(p.ids):
+    if len(kept) == len(p.ids):
         return None
+    if not kept:
+        return {"rows": 0, "left_out": len(p.ids), "scores": None}
     clean, own = p.take(np.array(kept)), None if groups is None else [groups[i] for i in kept]
     return {"rows": len(kept), "left_out": len(p.ids) - len(kept), "scores": with_intervals(clean, metrics, own)}
 

@@ -94,13 +94,13 @@ def show_comparison(content: Mapping[str, Any], console: Console) -> None:
     console.print(scores)
     _missing({name: words.difference(row) for name, row in content["scores"].items()}, console)
     told = [
-        f"A difference above 0 speaks for {first}. The comparison by {metric} was chosen beforehand: "
+        f"A difference above 0 favours {first}. The comparison by {metric} was chosen beforehand: "
         f"{words.signed(words.difference(primary))}, {words.p_equals(primary['p_value'])}."
     ]
     if primary["mcnemar"] is not None:
         told.append(f"McNemar's exact test: {words.p_equals(primary['mcnemar'])}.")
     if primary["smallest"] is not None:
-        told.append(f"A true difference of {words.score(primary['smallest'])} would be shown 80 times of 100.")
+        told.append(f"A true difference of {words.score(primary['smallest'])} would be shown 80 times out of 100.")
     console.print(Text(" ".join(told)))
 
 

@@ -210,7 +210,7 @@ def _judged(report: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
         ]
     if found["answer"] == "not shown":
         told = f"The tuned model is not shown to be better than {scores}, a difference of {signed(gap)}."
-        least = f"a true difference of {score(found['smallest'])} would be shown 80 times of 100 on so many rows"
+        least = f"a true difference of {score(found['smallest'])} would be shown 80 times out of 100 on so many rows"
         return [told, f"{_chance(found['p_value'])}; {least}, and {chosen}."]
     if found["answer"] == "worse":
         gap = {"value": abs(gap["value"]), "low": abs(gap["high"]), "high": abs(gap["low"])}  # all are below 0
@@ -254,7 +254,9 @@ def _overtaking(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _without_leaks(report: Mapping[str, Any]) -> Iterator[str]:
     clean = report["without_leaks"]
-    if clean is not None:
+    if clean is not None and not clean["rows"]:
+        yield "Every one of the test rows stands in another part too, so nothing tells how it does on unseen rows."
+    elif clean is not None:
         name = report["goal"]["metric"]
         verb = "stands" if clean["left_out"] == 1 else "stand"
         yield (
