@@ -172,7 +172,8 @@ def _end(
     if again is not None:
         clock = perf_counter()
         again(run, job.plan)
-        seconds["again"] = perf_counter() - clock
+        if run.other_seeds or run.scratch.is_dir():
+            seconds["other runs"] = perf_counter() - clock
     clock = perf_counter()
     judge_baselines(run, table, job, seconds["train"], progress, network=again is not None)
     seconds["evaluate"] += perf_counter() - clock
