@@ -79,4 +79,6 @@ def _says(runs: Sequence[Run], part: str, goal: str, found: Mapping[str, Any]) -
     if said == "not shown":
         return f"Neither is shown to be better by {goal} on the {part} rows."
     better, worse = (first, second) if said == "better" else (second, first)
-    return f"{better} is better than {worse} by {goal} on the {part} rows."
+    # What was fitted on these rows favours the run that fitted more.
+    fitted = " These rows also chose each run's epoch, temperature and rule; --test asks others." * (part != "test")
+    return f"{better} is better than {worse} by {goal} on the {part} rows.{fitted}"
