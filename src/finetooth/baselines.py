@@ -39,6 +39,10 @@ class Rows:
         targets = np.array([number.get(table.labels[r] or "", -1) for r in places], dtype=np.int64)
         return Rows(ids, ["\n".join(table.inputs[r]) for r in places], targets)
 
+    def said(self, probabilities: NDArray[np.float64], names: list[str]) -> Predictions:
+        """What somebody says of these rows, shape (rows, classes)."""
+        return Predictions(list(self.ids), self.targets, probabilities, names)
+
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """Some of the rows, in this order."""
         chosen = rows.tolist()
@@ -58,7 +62,7 @@ class Baseline:
 
     def predict(self, rows: Rows, names: list[str]) -> Predictions:
         """What it says of these rows."""
-        return Predictions(list(rows.ids), rows.targets, self.answer(rows), names)
+        return rows.said(self.answer(rows), names)
 
 
 def budget(seconds: float) -> float:
@@ -103,10 +107,9 @@ class Reader:
         """(rows, width)."""
         return states(self.net.to(machine.device()), self.task, self._encoded(rows), **self._how())
 
-    def predict(self, rows: Rows, names: list[str]) -> NDArray[np.float64]:
-        """What the network's own head says, (rows, classes)."""
-        net = self.net.to(machine.device())
-        return predict(net, self.task, self._encoded(rows), names, **self._how()).probabilities
+    def predict(self, rows: Rows, names: list[str]) -> Predictions:
+        """What the network's own head says."""
+        return predict(self.net.to(machine.device()), self.task, self._encoded(rows), names, **self._how())
 
     def _encoded(self, rows: Rows) -> Encoded:
         return tokenized(rows.texts, self.tokenizer, self.max_length, ids=rows.ids, targets=rows.targets)
@@ -118,12 +121,12 @@ class Reader:
 
 @dataclass(frozen=True)
 class Probed:
-    """The probe, its numbers to be kept, and the states that it was fitted on."""
+    """The probe's numbers, the states of the rows that it was fitted on, and the seconds that took."""
 
-    baseline: Baseline
     affine: linear.Affine
     states: NDArray[np.float64]
     targets: NDArray[np.int64]
+    seconds: float
 
 
 def probe(training: Rows, reader: Reader, names: list[str], *, seconds: float, progress: Progress) -> Probed | None:
@@ -149,8 +152,7 @@ def probe(training: Rows, reader: Reader, names: list[str], *, seconds: float, p
     found = reader.states(part)
     strength = linear.strongest(found, part.targets, _held_out(part.targets), len(names))
     affine = linear.Affine.of(linear.probe(strength)(found, part.targets), len(names))
-    fitted = Baseline(again(affine, reader), len(found), perf_counter() - clock)
-    return Probed(fitted, affine, found, part.targets)
+    return Probed(affine, found, part.targets, perf_counter() - clock)
 
 
 def _held_out(targets: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -160,8 +162,3 @@ def _held_out(targets: NDArray[np.int64]) -> NDArray[np.bool_]:
     held = np.zeros(len(targets), dtype=bool)
     held[order] = (np.arange(len(targets)) - first) % HELD_OUT == HELD_OUT - 1
     return held
-
-
-def again(affine: linear.Affine, reader: Reader) -> Answer:
-    """A probe that was fitted before, with the network that reads for it."""
-    return lambda rows: affine.predict_proba(reader.states(rows))

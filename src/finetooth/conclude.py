@@ -61,8 +61,7 @@ def judge_baselines(
     """Fit the baselines on the training rows, keep what they say of the validation rows, and what was forgotten.
 
     The probe reads as many rows as fit into half of the larger of a tenth of `seconds`, which training took, and 20
-    seconds; without `network` no
-    other network than the tuned one is loaded.
+    seconds; without `network` no other network than the tuned one is loaded.
     """
     clock, names = perf_counter(), job.names
     training, validation = (Rows.of(table, encoded.ids, names) for encoded in (job.training, job.validation))
@@ -91,16 +90,16 @@ def judge_baselines(
             left_out["frozen_probe"] = "the training rows that there was time for are all of one class"
         else:
             # What was read of the validation rows answers for the probe too.
-            p = Predictions(list(validation.ids), validation.targets, probed.affine.predict_proba(states), names)
-            run.write_predictions("validation-frozen_probe", p)
+            said = validation.said(probed.affine.predict_proba(states), names)
+            run.write_predictions("validation-frozen_probe", said)
             keep_probe(run, probed.affine)
             transferred = {
                 "centroid": transfer.centroid(probed.states, probed.targets, states, validation.targets),
                 "h_score": transfer.h_score(probed.states, probed.targets),
             }
-            spent["frozen_probe"] = {"rows": probed.baseline.rows, "seconds": probed.baseline.seconds}
+            spent["frozen_probe"] = {"rows": len(probed.targets), "seconds": probed.seconds}
         if untouched.answers:
-            fitted["untuned"] = Baseline(lambda rows: before.predict(rows, names), 0, 0.0)
+            fitted["untuned"] = Baseline(lambda rows: before.predict(rows, names).probabilities, 0, 0.0)
         else:
             left_out["untuned"] = "the model has no head for these classes, so it cannot answer before it is tuned"
         forgot = forgotten(job, before, after, validation, table.groups_of(validation.ids))
@@ -147,14 +146,14 @@ def asked_again(run: Run, table: Table, test: Rows, names: list[str]) -> tuple[d
             missing["frozen_probe"] = f"{data['model']} is not the model any more that was tuned"
         elif untouched is not None:
             reader = Reader(untouched.net, untouched.tokenizer, task, int(plan.max_length), plan.precision)
-            found["frozen_probe"] = Baseline(baselines.again(kept_probe(run), reader), 0, 0.0).predict(test, names)
+            found["frozen_probe"] = test.said(kept_probe(run).predict_proba(reader.states(test)), names)
             if "untuned" in kept["fitted"]:
-                found["untuned"] = Predictions(list(test.ids), test.targets, reader.predict(test, names), names)
+                found["untuned"] = reader.predict(test, names)
     if "untuned" in kept["fitted"] and "untuned" not in found:
         missing["untuned"] = missing["frozen_probe"]
     if "scratch" in kept["fitted"]:
         scratch = Reader(*load_tuned(Run(run.scratch).model), task, int(plan.max_length), "fp32")
-        found["scratch"] = Predictions(list(test.ids), test.targets, scratch.predict(test, names), names)
+        found["scratch"] = scratch.predict(test, names)
     return {name: found[name] for name in kept["fitted"] if name in found}, missing
 
 

@@ -10,11 +10,10 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from finetooth import ledger, machine
 from finetooth.backbones import load_tuned
-from finetooth.baselines import Rows
+from finetooth.baselines import Reader, Rows
 from finetooth.conclude import asked_again
 from finetooth.errors import DataError, RunError
 from finetooth.metrics import Metric, units_of
@@ -27,7 +26,7 @@ from finetooth.run import WEIGHTS, Run
 from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
 from finetooth.table import Predictions, Split, Table
-from finetooth.tasks import TASKS, tokenized
+from finetooth.tasks import TASKS
 
 
 def evaluate(
@@ -36,9 +35,9 @@ def evaluate(
     """Open the seal on the run's test rows, score the tuned model on them in fp32, and write the report anew.
 
     `table` is the run's own data, where it has moved; `slices` are columns to tell the scores by, besides the plan's.
-    The opening is entered in the ledger of the run and in the
-    user's, where openings are counted by test rows: fifty runs on the same ones are fifty openings. Returns the
-    content of report.json. Raises RunError when the test rows are not those that were sealed.
+    The opening is entered in the ledger of the run and in the user's, where openings are counted by test rows: fifty
+    runs on the same ones are fifty openings. Returns the content of report.json. Raises RunError when the test rows are
+    not those that were sealed.
     """
     run = ended(run)
     split = run.split
@@ -121,26 +120,18 @@ def _looked_into(
 ) -> dict[str, Any]:
     """Where the model is weak: the goal by kinds of rows, and on rows that were spoiled a little."""
     p, plan, test = run.predictions("test"), run.plan, Rows.of(table, run.split.test, run.json("data.json")["names"])
-    net, tokenizer = tuned
-    most, device = int(plan.max_length), machine.device()
-
-    def asked(rows: NDArray[np.int64], texts: Sequence[str]) -> Predictions:
-        encoded = tokenized(
-            texts, tokenizer, most, ids=[test.ids[r] for r in rows.tolist()], targets=test.targets[rows]
-        )
-        pad = tokenizer.pad_token_id
-        return predict(net, TASKS[plan.task], encoded, p.names, pad=pad, precision=plan.precision, device=device)
-
+    (net, tokenizer), rows = tuned, np.arange(len(test.ids))
+    reader = Reader(net, tokenizer, TASKS[plan.task], int(plan.max_length), plan.precision)
     # The rows as they are in the same precision: no rounding is taken for what a perturbation costs.
-    clean = replace(asked(np.arange(len(test.ids)), test.texts), rule=p.rule)
+    clean = p if plan.precision == "fp32" else replace(reader.predict(test, p.names), rule=p.rule)
     answered, changed = {}, {}
     for name in PERTURBATIONS:
-        texts = perturbed(test.texts, test.ids, name)
-        rows = np.array([i for i, text in enumerate(texts) if text != test.texts[i]], dtype=np.int64)
+        spoiled = replace(test, texts=perturbed(test.texts, test.ids, name))
+        other = rows[[now != before for now, before in zip(spoiled.texts, test.texts, strict=True)]]
         probabilities = clean.probabilities.copy()
-        if len(rows):
-            probabilities[rows] = asked(rows, [texts[i] for i in rows.tolist()]).probabilities
-        answered[name], changed[name] = replace(clean, probabilities=probabilities), len(rows)
+        if len(other):
+            probabilities[other] = reader.predict(spoiled.take(other), p.names).probabilities
+        answered[name], changed[name] = replace(clean, probabilities=probabilities), len(other)
     tokens = tokenizer(list(test.texts), verbose=False)["input_ids"]
     lengths = {row_id: len(each) for row_id, each in zip(test.ids, tokens, strict=True)}
     return {

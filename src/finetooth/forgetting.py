@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -110,7 +109,7 @@ def told(probe: str, before: Right, after: Right, units: NDArray[np.int64]) -> d
         estimates = [Interval(float(x.mean()), None, None, why) for x in (before, after, change)]
     else:
         estimates = [_mean(x.astype(float), units) for x in (before, after, change)]
-    fields = zip(("before", "after", "difference"), map(asdict, estimates), strict=True)
+    fields = zip(("before", "after", "difference"), map(Interval.told, estimates), strict=True)
     return {"probe": probe, "rows": rows, **dict(fields)}
 
 

@@ -10,14 +10,12 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finetooth.metrics import Metric, paired, units_of
-from finetooth.metrics.intervals import too_few
+from finetooth.metrics import Metric, finite, paired, too_few, units_of
 from finetooth.seeds import numbers, row_keys
 from finetooth.table import Predictions
 
@@ -161,12 +159,12 @@ def robustness(
         {
             "perturbation": name,
             "changed": changed[name],
-            "value": _finite(metric.of(p)),
+            "value": finite(metric.of(p)),
             "difference": _difference(metric, p.take(_by_id(p)), clean, units, why),
         }
         for name, p in perturbed.items()
     ]
-    return {"metric": metric.name, "clean": _finite(metric.of(clean)), "table": table}
+    return {"metric": metric.name, "clean": finite(metric.of(clean)), "table": table}
 
 
 def _by_id(p: Predictions) -> NDArray[np.int64]:
@@ -177,18 +175,14 @@ def _difference(
     metric: Metric, p: Predictions, clean: Predictions, units: NDArray[np.int64], why: str | None
 ) -> dict[str, Any]:
     sign = 1.0 if metric.better == "higher" else -1.0
-    value = _finite(sign * (metric.of(p) - metric.of(clean)))
+    value = finite(sign * (metric.of(p) - metric.of(clean)))
     if why is not None or value is None:
         return {"value": value, "low": None, "high": None, "how": why or "not defined on these rows"}
     found = paired(metric, p, clean, units)
-    low, high = _finite(found.low), _finite(found.high)
+    low, high = finite(found.low), finite(found.high)
     how = "paired bootstrap" + ("" if units.max() + 1 == len(units) else " over groups")
     how = "not defined in most draws" if low is None or high is None else how
-    return {"value": _finite(found.difference), "low": low, "high": high, "how": how}
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
+    return {"value": finite(found.difference), "low": low, "high": high, "how": how}
 
 
 def _some(of: int, rng: random.Random) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Any
 
@@ -58,7 +58,7 @@ class Slice:
             "column": self.column,
             "slice": self.name,
             "rows": len(self.rows),
-            "estimate": _estimate(self.estimate),
+            "estimate": self.estimate.told(),
         }
 
 
@@ -197,8 +197,4 @@ def _gap(metric: Metric, p: Predictions, ranked: list[Slice]) -> list[dict[str, 
         found = Interval(value, value - half, value + half, f"Tukey, over {len(ranked)} slices")
     else:
         found = Interval(value, None, None, "not defined in most draws")
-    return [{"column": worst.column, "best": best.name, "worst": worst.name, "difference": _estimate(found)}]
-
-
-def _estimate(found: Interval) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in asdict(found).items()}
+    return [{"column": worst.column, "best": best.name, "worst": worst.name, "difference": found.told()}]

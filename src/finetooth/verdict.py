@@ -7,7 +7,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from finetooth.metrics import Metric, holm, mcnemar, paired, too_few, units_of
+from finetooth.metrics import Metric, finite, holm, mcnemar, paired, too_few, units_of
 from finetooth.table import Predictions
 
 SAYS = {
@@ -75,12 +75,10 @@ def difference(
     value = sign * (metric.of(one) - metric.of(other))
     found: dict[str, Any] = dict.fromkeys(("low", "high", "p_value", "mcnemar", "smallest"))
     if why := too_few(one, units, by_class=metric.by_class):
-        return {"difference": value if isfinite(value) else None, **found, "how": why}
+        return {"difference": finite(value), **found, "how": why}
     compared = asdict(paired(metric, one, other, units))
     alone = len(set(units.tolist())) == len(units)
     found["mcnemar"] = mcnemar(one, other) if metric.name == "accuracy" and alone else None
-    found |= {
-        key: compared[key] if isfinite(compared[key]) else None for key in compared if key in {"difference", *found}
-    }
+    found |= {key: finite(compared[key]) for key in ("difference", "low", "high", "p_value", "smallest")}
     how = "paired bootstrap" + ("" if alone else " over groups")
     return {**found, "how": how if found["low"] is not None else "not defined in most draws"}

@@ -60,8 +60,8 @@ def load_classifier(
     """The model with a new head for the classes `names`, all weights in fp32.
 
     `dropout`, where given, replaces every dropout share of the model's configuration. From `scratch` it is the same
-    network with none of its weights. Raises ModelError when the model
-    or its tokenizer is missing, or the weights do not fit the architecture.
+    network with none of its weights. Raises ModelError when the model or its tokenizer is missing, or the weights
+    do not fit the architecture.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from finetooth.metrics.base import Metric
+from finetooth.metrics.base import Metric, finite
 from finetooth.metrics.calibration import Bin, Calibration, abstention, calibration
 from finetooth.metrics.classification import CLASSIFICATION, sensitivity_at
 from finetooth.metrics.intervals import Interval, bca, interval, statistic, too_few, units_of, wilson
@@ -21,6 +21,7 @@ __all__ = [
     "abstention",
     "bca",
     "calibration",
+    "finite",
     "holm",
     "interval",
     "mcnemar",

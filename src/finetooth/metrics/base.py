@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,11 @@ from numpy.typing import NDArray
 from finetooth.table import Predictions
 
 Values = NDArray[np.float64]
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where it is NaN or infinite: JSON has neither."""
+    return value if value is not None and isfinite(value) else None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-from finetooth.metrics.base import Metric, Values
+from finetooth.metrics.base import Metric, Values, finite
 from finetooth.seeds import number
 from finetooth.table import Predictions
 
@@ -40,6 +40,10 @@ class Interval:
     low: float | None
     high: float | None
     how: str
+
+    def told(self) -> dict[str, Any]:
+        """As report.json has it."""
+        return {"value": finite(self.value), "low": finite(self.low), "high": finite(self.high), "how": self.how}
 
 
 def interval(

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from sklearn.metrics import (
 
 from finetooth import ledger, stops
 from finetooth.decide import Rule, cooled
-from finetooth.metrics import Metric, abstention, calibration, interval, sensitivity_at
+from finetooth.metrics import Metric, abstention, calibration, finite, interval, sensitivity_at
 from finetooth.report import words
 from finetooth.report.diagnosis import diagnose
 from finetooth.run import Run
@@ -80,9 +79,9 @@ def trained(
             "epoch": best.epoch,
             "metric": goal.name,
             "better": goal.better,
-            "value": _finite(best.scores[goal.name]),
+            "value": finite(best.scores[goal.name]),
         },
-        "validation": {name: _finite(metric.of(p)) for name, metric in metrics.items()},
+        "validation": {name: finite(metric.of(p)) for name, metric in metrics.items()},
         "test": None,
         "without_leaks": None,
         "detail": {"validation": shown},
@@ -90,7 +89,7 @@ def trained(
             name: {
                 "says": SAYS[name],
                 **judged_by["fitted"][name],
-                "validation": {key: _finite(metric.of(other)) for key, metric in metrics.items()},
+                "validation": {key: finite(metric.of(other)) for key, metric in metrics.items()},
                 "test": None,
             }
             for name, other in others.items()
@@ -192,7 +191,7 @@ def _seeds_tested(seeds: Mapping[str, Any], run: Run, goal: Metric) -> dict[str,
 def _spread(run: Run, goal: Metric, part: str) -> dict[str, Any]:
     """The score of each training seed, their mean, standard deviation and worst."""
     runs = {run.plan.seed: run} | {seed: each for seed, each in run.other_seeds.items() if each.finished}
-    values = {str(seed): _finite(goal.of(each.predictions(part))) for seed, each in runs.items()}
+    values = {str(seed): finite(goal.of(each.predictions(part))) for seed, each in runs.items()}
     found = [value for value in values.values() if value is not None]
     if not found:
         return {"values": values, "mean": None, "spread": None, "worst": None}
@@ -211,7 +210,7 @@ def _named(name: str) -> str:
 
 
 def _scores(p: Predictions, metrics: Mapping[str, Metric]) -> dict[str, float | None]:
-    return {name: _finite(metric.of(p)) for name, metric in metrics.items()}
+    return {name: finite(metric.of(p)) for name, metric in metrics.items()}
 
 
 def _calibrated(told: Mapping[str, Any], p: Predictions, groups: Sequence[str | None] | None) -> dict[str, Any]:
@@ -233,7 +232,7 @@ def _calibrations(p: Predictions, temperature: float, groups: Sequence[str | Non
         when: {
             "loss": each.loss,
             "brier": each.brier,
-            "ece": asdict(each.debiased),
+            "ece": each.debiased.told(),
             "floor": each.noise_floor,
             "bins": [asdict(part) for part in each.bins],
         }
@@ -253,7 +252,7 @@ def _decisions(rule: Rule, p: Predictions) -> dict[str, Any]:
         "weights": weights,
         "costs": None if weights else (-rule.matrix).tolist(),
         "held": list(rule.held),
-        "validation": {"before": _finite(rule.before), "after": _finite(rule.after)},
+        "validation": {"before": finite(rule.before), "after": finite(rule.after)},
         "test": None,
     }
 
@@ -270,7 +269,7 @@ def _decided(
         before, after = (metrics[decisions["goal"]].of(each) for each in (plain, p))
     else:
         return None
-    return {"before": _finite(before), "after": _finite(after)}
+    return {"before": finite(before), "after": finite(after)}
 
 
 def _mismatch(
@@ -398,11 +397,7 @@ def with_intervals(
     p: Predictions, metrics: Mapping[str, Metric], groups: Sequence[str | None] | None = None
 ) -> dict[str, dict[str, Any]]:
     """Each metric with its interval, whole groups drawn where there are any, and how it was made."""
-    return {name: _finite_fields(asdict(interval(metric, p, groups))) for name, metric in metrics.items()}
-
-
-def _finite_fields(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in found.items()}
+    return {name: interval(metric, p, groups).told() for name, metric in metrics.items()}
 
 
 def without_leaks(
@@ -425,7 +420,3 @@ def without_leaks(
 def _thinned(xs: Any, ys: Any) -> list[list[float]]:
     chosen = np.unique(np.linspace(0, len(xs) - 1, POINTS).round().astype(int))
     return [[float(xs[i]), float(ys[i])] for i in chosen]
-
-
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
