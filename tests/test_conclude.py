@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -57,6 +58,7 @@ def test_every_baseline_answers_validation_and_test_rows(judged: ft.Run) -> None
 def test_the_report_holds_every_part_of_the_verdict(judged: ft.Run) -> None:
     report = judged.json("report.json")
     verdict = report["verdict"]
+    assert html.escape(verdict["says"]) in (judged.path / "report.html").read_text()
     assert verdict["low"] <= verdict["difference"] <= verdict["high"] and set(verdict["others"]) | {
         verdict["against"]
     } == set(report["baselines"])
@@ -79,6 +81,17 @@ def test_other_seeds_and_scratch_are_runs_of_their_own(judged: ft.Run) -> None:
         assert set(seeds[part]["values"]) == {"0", "1"}
         assert seeds[part]["worst"] == min(seeds[part]["values"].values())
     assert seeds["validation"]["values"]["0"] == judged.json("report.json")["validation"]["accuracy"]
+
+
+def head_alone(depth: int, epoch: float) -> float:
+    return float(depth == 0)
+
+
+def test_from_scratch_nothing_is_frozen_whatever_the_rate(many: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    plan = ft.Plan.of({**PLAN, "epochs": 0.1, "rate": head_alone})
+    run = ft.train(ft.read(many), plan, model=str(tiny_bert), out=tmp_path / "run", scratch=True)
+    scratch = ft.Run(run.scratch)
+    assert all(scratch.epochs[-1].rates) and not any(run.epochs[-1].rates[1:])
 
 
 def test_a_run_that_answers_one_class_alone_is_named(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
@@ -172,6 +185,9 @@ def test_thresholds_are_kept_beside_the_model_and_move_labels_alone(
     assert (answered.decided == p.decided).all()
     report = ft.evaluate(run)
     assert report["decisions"]["goal"] == "cost"
+    for part in ("validation", "test"):  # the baselines decide by what mistakes cost too
+        assert (run.predictions(f"{part}-majority").decided == 1).all(), part
+        assert all((run.predictions(f"{part}-{name}").rule == p.rule).all() for name in report["baselines"])
     assert report["decisions"]["test"]["after"] <= report["decisions"]["test"]["before"]
     with pytest.raises(PlanError, match="there is no class 'positiv'; did you mean 'positive'"):
         ft.train(

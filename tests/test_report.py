@@ -57,7 +57,7 @@ def detail(labels: list[str]) -> dict[str, Any]:
 def estimate(value: float, half: float | None = None) -> dict[str, Any]:
     """A value with an interval of this half width, or why it has none."""
     if half is None:
-        return {"value": value, "low": None, "high": None, "how": "too few rows (120, 200 are the least)"}
+        return {"value": value, "low": None, "high": None, "how": "too few rows (120; at least 200 are needed)"}
     return {"value": value, "low": value - half, "high": value + half, "how": "BCa"}
 
 
@@ -402,7 +402,7 @@ def test_run_without_test_rows_is_told_so() -> None:
         ("not shown", 0.006, 0.01, "a difference of +0.006 [-0.004, +0.016]"),
         ("not shown", 0.006, 0.01, "a true difference of 0.044 would be shown 80 times out of 100"),
         ("too few", 0.056, None, "too few test rows to tell whether the tuned model is better than the strongest"),
-        ("too few", 0.056, None, "The reason: too few rows (120, 200 are the least); this comparison was chosen"),
+        ("too few", 0.056, None, "The reason: too few rows (120; at least 200 are needed); this comparison was chosen"),
     ],
 )
 def test_verdict(answer: str, value: float, half: float | None, says: str) -> None:
@@ -494,7 +494,7 @@ def test_page_shows_what_a_reviewer_asks_for() -> None:
         *("0.083 [0.072, 0.094]", "0.021 [0.010, 0.032]", "80 %: accuracy 0.867"),
         *("1.284", "0.801", "0.812", "0.700", "0.712", "Too rare to be given a weight: negative."),
         "The weakest slice of the test rows is length “up to 12 tokens”: accuracy 0.660 [0.610, 0.710] on 301 rows.",
-        *("0.617 too few rows (120, 200 are the least)", "+0.070 [+0.010, +0.130]"),
+        *("0.617 too few rows (120; at least 200 are needed)", "+0.070 [+0.010, +0.130]"),
         *("typos", "1,031", "0.663", "-0.038 [-0.050, -0.026]"),
         *("fills in words left out", "512 rows", "0.551 [", "0.442 [", "-0.110 [-0.130, -0.090]"),
         *("knows more of this task than its words do", "+0.042 [+0.021, +0.063] BCa", "accuracy 0.737", "1.234"),
@@ -684,7 +684,7 @@ def test_comparison() -> None:
     for wanted in (
         *("[bold]big and [2Jsmall on the same 1,057 rows", "big is better than small."),
         *("0.861 [0.841, 0.881]", "0.843 [0.823, 0.863]", "+0.018 [+0.003, +0.033]", "0.019", "0.038"),
-        "No interval for loss: too few rows (120, 200 are the least).",
+        "No interval for loss: too few rows (120; at least 200 are needed).",
         "The comparison by accuracy was chosen beforehand: +0.018 [+0.003, +0.033], p = 0.019.",
         *("McNemar's exact test: p < 0.001.", "A true difference of 0.022 would be shown 80 times out of 100."),
     ):

@@ -642,6 +642,15 @@ RUN: dict[str, tuple[Callable[[Case], None], str]] = {
         r"split\.json: not as training left it",
     ),
     "plan.yaml: texts cut shorter": (other_limit, r"plan\.yaml: not as training left it"),
+    "predictions: a baseline's on validation rows": (
+        cut("predictions/validation-tfidf.parquet"),
+        r"predictions/validation-tfidf\.parquet: not as training left it",
+    ),
+    "baselines.json: shares": (
+        edited("baselines.json", lambda b: b["shares"].reverse()),
+        r"baselines\.json: not as training left it",
+    ),
+    "the probe's numbers: gone": (gone("probe.npz"), r"probe\.npz: not as training left it"),
     "model: other weights": (other_weights, r"model/model\.safetensors: not as training left it"),
     "model: another tokenizer": (other_tokenizer, r"model/tokenizer\.json: not as training left it"),
     "ledger: first line removed": (in_ledger(lambda ls: ls[1:]), LINE.format(1)),

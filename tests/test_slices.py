@@ -168,7 +168,7 @@ def test_slices_without_rows_enough_say_so_and_are_in_no_ranking() -> None:
     t = table({"x": ["a"] * 150 + ["b"] * 250})
     found = slices(answers(t, np.arange(400) >= 150), t, {}, ACCURACY, columns=["x"])
     a = next(line for line in found["table"] if line["slice"] == "a")["estimate"]
-    assert a == {"value": 0.0, "low": None, "high": None, "how": "too few rows (150, 200 are the least)"}
+    assert a == {"value": 0.0, "low": None, "high": None, "how": "too few rows (150; at least 200 are needed)"}
     assert found["gaps"] == [] and found["weakest"]["slice"] == "b"
 
 

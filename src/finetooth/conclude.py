@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -46,7 +47,7 @@ def calibrate(job: Job) -> tuple[Predictions, dict[str, Any]]:
 
 
 def rule_of(job: Job, p: Predictions) -> decide.Rule | None:
-    """How the plan wants probabilities to become decisions; None where the likeliest class is decided."""
+    """How the plan wants a model's probabilities to become decisions; None where the likeliest class is decided."""
     threshold = job.plan.threshold
     if threshold == "argmax":
         return None
@@ -64,6 +65,12 @@ def judge_baselines(
     seconds; without `network` no other network than the tuned one is loaded.
     """
     clock, names = perf_counter(), job.names
+
+    def keep(name: str, p: Predictions) -> None:
+        # A baseline decides as the tuned model does, by a rule of its own: else the rule would pass for the tuning.
+        rule = rule_of(job, p)
+        run.write_predictions(f"validation-{name}", p if rule is None else replace(p, rule=rule.matrix))
+
     training, validation = (Rows.of(table, encoded.ids, names) for encoded in (job.training, job.validation))
     shares = baselines.shares(training, names)
     fitted = {"majority": baselines.always(shares, len(training.ids))}
@@ -91,7 +98,7 @@ def judge_baselines(
         else:
             # What was read of the validation rows answers for the probe too.
             said = validation.said(probed.affine.predict_proba(states), names)
-            run.write_predictions("validation-frozen_probe", said)
+            keep("frozen_probe", said)
             keep_probe(run, probed.affine)
             transferred = {
                 "centroid": transfer.centroid(probed.states, probed.targets, states, validation.targets),
@@ -109,7 +116,7 @@ def judge_baselines(
         spent["scratch"] = {"rows": len(training.ids), "seconds": beside}
     for name, baseline in fitted.items():
         began = perf_counter()
-        run.write_predictions(f"validation-{name}", baseline.predict(validation, names))
+        keep(name, baseline.predict(validation, names))
         spent[name] = {"rows": baseline.rows, "seconds": baseline.seconds + perf_counter() - began}
     kept = {"fitted": spent, "left_out": left_out, "transfer": transferred, "forgetting": forgot}
     digest = table.digest(run.split.train)
@@ -154,7 +161,8 @@ def asked_again(run: Run, table: Table, test: Rows, names: list[str]) -> tuple[d
     if "scratch" in kept["fitted"]:
         scratch = Reader(*load_tuned(Run(run.scratch).model), task, int(plan.max_length), "fp32")
         found["scratch"] = scratch.predict(test, names)
-    return {name: found[name] for name in kept["fitted"] if name in found}, missing
+    rules = {name: run.predictions(f"validation-{name}").rule for name in found}
+    return {name: replace(found[name], rule=rules[name]) for name in kept["fitted"] if name in found}, missing
 
 
 def forgotten(

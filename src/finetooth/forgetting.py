@@ -105,7 +105,7 @@ def told(probe: str, before: Right, after: Right, units: NDArray[np.int64]) -> d
     rows = len(before)
     change = after.astype(float) - before.astype(float)
     if rows < FEWEST_ROWS:
-        why = f"too few rows ({rows:,}, {FEWEST_ROWS} are the least)"
+        why = f"too few rows ({rows:,}; at least {FEWEST_ROWS} are needed)"
         estimates = [Interval(float(x.mean()), None, None, why) for x in (before, after, change)]
     else:
         estimates = [_mean(x.astype(float), units) for x in (before, after, change)]

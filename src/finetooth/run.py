@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, cast
@@ -150,11 +150,12 @@ class Run:
             raise RunError(f"{self.path / name}: not readable as JSON: {error}. Put the file back as it was.") from None
 
     def seal(self, split: Split) -> None:
-        """Note in data.json the digests of what training leaves, the tuned model and the split that it used."""
+        """Note in data.json the digests of what training leaves: the tuned model, the split, what baselines said."""
         data = self._unsealed()
-        files = sorted(file for file in self.model.iterdir() if file.is_file() and file.name != "README.md")
-        models = {f"model/{file.name}": _file_digest(file) for file in files}
-        self.write("data.json", {**data, "sealed": {**self._digests(data, split), **models}})
+        files = [file for file in self.model.iterdir() if file.is_file() and file.name != "README.md"]
+        files += [*(self.path / "predictions").iterdir(), self.path / "baselines.json", self.path / "probe.npz"]
+        left = {str(file.relative_to(self.path)): _file_digest(file) for file in sorted(files) if file.is_file()}
+        self.write("data.json", {**data, "sealed": {**self._digests(data, split), **left}})
 
     @property
     def sealed(self) -> dict[str, str]:
@@ -176,8 +177,10 @@ class Run:
         evaluation was stopped on its way, but not behind it. The model is left to `refuse_other_model`.
         """
         sealed, split = self.sealed, self.split
-        for name, digest in self._digests(self._unsealed(), split).items():
+        found = self._digests(self._unsealed(), split)
+        for name, digest in found.items():
             self._refuse_other(name, digest, sealed.get(name))
+        self._refuse_other_files(name for name in sealed if name not in found and not name.startswith("model/"))
         openings = ledger.read(self.ledger, split.digest)
         for number, entry in enumerate(openings, start=1):
             if entry.get("model") != sealed[WEIGHTS]:
@@ -215,10 +218,12 @@ class Run:
         there = {str(file.relative_to(self.path)) for file in self.model.rglob("*") if file.is_file()}
         for name in sorted(there - set(self.sealed) - {"model/README.md"}):
             raise RunError(f"{self.path / name}: was not there when training ended; take it away.")
-        for name, digest in self.sealed.items():
-            if name.startswith("model/"):
-                file = self.path / name
-                self._refuse_other(name, _file_digest(file) if file.is_file() else None, digest)
+        self._refuse_other_files(name for name in self.sealed if name.startswith("model/"))
+
+    def _refuse_other_files(self, names: Iterable[str]) -> None:
+        for name in names:
+            file = self.path / name
+            self._refuse_other(name, _file_digest(file) if file.is_file() else None, self.sealed[name])
 
     def _refuse_other(self, name: str, found: str | None, expected: str | None) -> None:
         if found != expected:
@@ -260,10 +265,14 @@ class Run:
         self.write("epochs.jsonl", "".join(json.dumps(epoch.line()) + "\n" for epoch in history))
 
     def write_predictions(self, part: str, p: Predictions) -> None:
-        """predictions/PART.parquet: id, label (null where unknown), probabilities in the order of the label names."""
+        """predictions/PART.parquet: id, label (null where unknown), probabilities in the order of the label names.
+
+        The names, and the rule that decides, stand in the file's metadata.
+        """
         labels = [p.names[c] if c >= 0 else None for c in p.labels.tolist()]
         table = pa.table({"id": p.ids, "label": labels, "probabilities": list(p.probabilities)})
-        table = table.replace_schema_metadata({"names": json.dumps(p.names)})
+        rule = None if p.rule is None else p.rule.tolist()
+        table = table.replace_schema_metadata({"names": json.dumps(p.names), "rule": json.dumps(rule)})
         folder = self.path / "predictions"
         folder.mkdir(exist_ok=True)
         parquet.write_table(table, folder / f".{part}.making")
@@ -275,13 +284,14 @@ class Run:
         path = self.path / "predictions" / f"{part}.parquet"
         try:
             table = parquet.read_table(path)
-            names = json.loads(table.schema.metadata[b"names"])
+            names, rule = (json.loads(table.schema.metadata[key]) for key in (b"names", b"rule"))
         except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
             raise RunError(f"{path}: cannot be read: {error}") from None
         number = {name: i for i, name in enumerate(names)}
         labels = np.array([number.get(label, -1) for label in table["label"].to_pylist()], dtype=np.int64)
-        p = Predictions(table["id"].to_pylist(), labels, np.array(table["probabilities"].to_pylist()), names)
-        return p if "-" in part else replace(p, rule=self.rule)  # PART-BASELINE is not of the tuned model
+        probabilities = np.array(table["probabilities"].to_pylist())
+        matrix = None if rule is None else np.array(rule)
+        return Predictions(table["id"].to_pylist(), labels, probabilities, names, matrix)
 
     def write_rule(self, rule: NDArray[np.float64], names: list[str]) -> None:
         """model/decisions.json: how probabilities become answers, beside the model that gives them."""

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -61,8 +61,9 @@ def train(
                 progress.say(str(error))
         if scratch:
             progress.say("training the same network from scratch, nothing frozen")
-            free: dict[str, Any] = {"freeze": 0, "unfreeze_every": None, "layer_decay": 1.0}
+            free: dict[str, Any] = {"rate": None, "freeze": 0, "unfreeze_every": None, "layer_decay": 1.0}
             free |= {"learning_rate": plan.head_learning_rate} if plan.freeze == "all" else {}
+            free |= {"head_learning_rate": plan.learning_rate} if plan.rate is not None else {}
             fresh = plan.model_copy(update=free)
             _train(table, fresh, out=run.scratch, resume=True, scratch=True, **how)
 
@@ -165,6 +166,7 @@ def _end(
     job.backbone.save(run.model)
     rule = rule_of(job, p)
     if rule is not None:
+        p = replace(p, rule=rule.matrix)
         run.write_rule(rule.matrix, job.names)
     sync_all(run.model)
     run.write_predictions("validation", p)

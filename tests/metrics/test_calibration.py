@@ -116,7 +116,7 @@ def test_the_interval_covers_the_error_of_a_model_that_is_too_sure(design: Desig
 
 def test_few_rows_or_groups_have_no_interval_and_it_says_why() -> None:
     found = calibration(draw(0, 2, rows=199), draws=10).debiased
-    assert found.low is None and found.how == "too few rows (199, 200 are the least)"
+    assert found.low is None and found.how == "too few rows (199; at least 200 are needed)"
     groups = [f"{i % 29}" for i in range(200)]
     assert calibration(draw(0, 2, rows=200), groups, draws=10).debiased.how.startswith("too few groups (29")
     assert calibration(draw(0, 2, rows=1), draws=10).bins[0].rows == 1

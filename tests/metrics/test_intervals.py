@@ -104,9 +104,11 @@ def test_groups_are_numbered_and_rows_without_one_stand_alone() -> None:
 def test_below_200_rows_and_30_groups_there_is_no_interval_and_it_says_why() -> None:
     p = draw(0, 2, rows=200)
     few = interval(ACCURACY, p.take(np.arange(199)))
-    assert few == Interval(ACCURACY.of(p.take(np.arange(199))), None, None, "too few rows (199, 200 are the least)")
+    assert few == Interval(
+        ACCURACY.of(p.take(np.arange(199))), None, None, "too few rows (199; at least 200 are needed)"
+    )
     assert interval(ACCURACY, p).how == "Wilson"
-    assert interval(ACCURACY, p, in_groups(200, 7)).how == "too few groups (29, 30 are the least)"
+    assert interval(ACCURACY, p, in_groups(200, 7)).how == "too few groups (29; at least 30 are needed)"
     assert interval(ACCURACY, p, [f"{i % 30}" for i in range(200)]).how == "BCa over groups"
 
 
@@ -118,7 +120,7 @@ def test_below_10_rows_of_a_class_what_counts_classes_alike_has_no_interval() ->
     for name, metric in CLASSIFICATION.items():
         found = interval(metric, rare(9), draws=50)
         if metric.by_class:
-            assert found.how == "too few rows of 'class 1' (9, 10 are the least)", name
+            assert found.how == "too few rows of 'class 1' (9; at least 10 are needed)", name
             assert found.low is None and found.high is None
         else:
             assert found.how in ("Wilson", "BCa"), name
@@ -126,13 +128,13 @@ def test_below_10_rows_of_a_class_what_counts_classes_alike_has_no_interval() ->
         "macro_f1", "macro_precision", "macro_recall", "auroc", "average_precision"
     }  # fmt: skip
     assert interval(MACRO_F1, rare(10), draws=50).how == "BCa"  # the fourth class does not occur, and is not missed
-    assert interval(MACRO_F1, rare(9, 4)).how.endswith("(9, 10 are the least; so for 1 more classes)")
+    assert interval(MACRO_F1, rare(9, 4)).how.endswith("(9; at least 10 are needed; so for 1 more classes)")
 
 
 def test_rows_of_a_rare_class_that_stand_in_few_groups_are_few() -> None:
     p = two_classes([1] * 45 + [0] * 255, [0.6] * 30 + [0.4] * 270)
     assert interval(MACRO_F1, p, draws=50).how == "BCa"
-    assert interval(MACRO_F1, p, in_groups(300, 5)).how == "too few groups with 'class 1' (9, 10 are the least)"
+    assert interval(MACRO_F1, p, in_groups(300, 5)).how == "too few groups with 'class 1' (9; at least 10 are needed)"
 
 
 # What may be undefined

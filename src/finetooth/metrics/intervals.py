@@ -78,15 +78,15 @@ def too_few(p: Predictions, units: NDArray[np.int64], *, by_class: bool = False)
     """
     rows, of = len(p.labels), count_of(units)
     if rows < FEWEST_ROWS:
-        return f"too few rows ({rows:,}, {FEWEST_ROWS} are the least)"
+        return f"too few rows ({rows:,}; at least {FEWEST_ROWS} are needed)"
     if of < FEWEST_GROUPS:
-        return f"too few groups ({of:,}, {FEWEST_GROUPS} are the least)"
+        return f"too few groups ({of:,}; at least {FEWEST_GROUPS} are needed)"
     counts = np.bincount(np.unique(np.stack([units, p.labels]), axis=1)[1], minlength=len(p.names))
     rare = [c for c in np.flatnonzero((counts > 0) & (counts < FEWEST_OF_A_CLASS)).tolist() if by_class]
     if rare:
         found = f"too few rows of '{p.names[rare[0]]}'" if of == rows else f"too few groups with '{p.names[rare[0]]}'"
         others = f"; so for {len(rare) - 1} more classes" if len(rare) > 1 else ""
-        return f"{found} ({counts[rare[0]]}, {FEWEST_OF_A_CLASS} are the least{others})"
+        return f"{found} ({counts[rare[0]]}; at least {FEWEST_OF_A_CLASS} are needed{others})"
     return None
 
 

@@ -142,7 +142,7 @@ def opened(
     against = strongest(goal, {name: run.predictions(f"validation-{name}") for name in others})
     told = report["calibration"]
     tested = _calibrations(p, told["temperature"], groups)
-    return {
+    found = {
         **report,
         "goal": {"metric": goal.name, "better": goal.better},
         "strongest": against,
@@ -167,6 +167,7 @@ def opened(
         "decisions": report["decisions"] and {**report["decisions"], "test": _decided(report["decisions"], p, metrics)},
         "seeds": report["seeds"] and {**report["seeds"], "test": _seeds_tested(report["seeds"], run, goal)},
     }
+    return {**found, "verdict": {**found["verdict"], "says": words.judgement(found)}}
 
 
 def _seeds(run: Run, goal: Metric, part: str) -> dict[str, Any] | None:
