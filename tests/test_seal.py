@@ -217,7 +217,7 @@ def leaking_encode(audit: Audit) -> None:
     inner = type(TASK).encode
 
     def leaking(task: Any, table: Table, ids: tuple[str, ...], *rest: Any) -> Encoded:
-        return inner(task, table, [*ids[:-1], audit.split.test[0]], *rest)
+        return inner(task, table, [*ids, audit.split.test[0]], *rest)
 
     audit.patch.setattr(type(TASK), "encode", leaking)
 

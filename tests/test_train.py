@@ -211,7 +211,7 @@ def test_an_evaluation_of_the_seal_is_counted_and_leaves_training_untouched(tune
     first = ft.evaluate(tuned)
     assert first["seal"]["openings"] == 1
     assert 0 <= first["test"]["accuracy"]["value"] <= 1
-    assert "too few rows (24," in first["test"]["accuracy"]["how"] and first["verdict"]["answer"] == "too few"
+    assert "too few rows (24;" in first["test"]["accuracy"]["how"] and first["verdict"]["answer"] == "too few"
     assert set(tuned.predictions("test").ids) == set(tuned.split.test)
     second = ft.evaluate(tuned, ft.read(reviews))
     assert second["seal"]["openings"] == 2 and second["test"] == first["test"]

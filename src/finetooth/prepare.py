@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, inf
 
@@ -128,62 +128,115 @@ class Job:
 
     def scores(self, net: nn.Module) -> dict[str, float]:
         """Every metric on the validation rows."""
-        p = self.look(net)
+        return self.scored(self.look(net))
+
+    def scored(self, p: Predictions) -> dict[str, float]:
+        """Every metric of these predictions."""
         return {name: metric.of(p) for name, metric in self.metrics.items()}
 
 
-def prepare(
-    table: Table,
-    plan: Plan,
-    model: str,
-    *,
-    rows: int | None = None,
-    metrics: Sequence[Metric] = (),
-    scratch: bool = False,
-) -> Job:
-    """Check the labels, split, load the model, resolve the plan, encode.
+@dataclass(frozen=True)
+class Material:
+    """What any number of runs are made from: a table whose rows were dealt once, each tokenised once, and a model."""
 
-    `rows` keeps at most so many rows of training and of validation; from `scratch` the network begins without what it
-    has learnt. Raises UserError for what is wrong.
-    """
-    task = TASKS["text-classification"]
-    known = {**task.metrics, **{metric.name: metric for metric in metrics}}
+    table: Table
+    model: str
+    task: Task
+    names: list[str]
+    metrics: Mapping[str, Metric]
+    clusters: tuple[NDArray[np.int64], NDArray[np.int64]]
+    split: Split
+    limit: int | None
+    _encoded: dict[tuple[str, int], Encoded] = field(default_factory=dict, repr=False, compare=False)
+
+    @staticmethod
+    def of(
+        table: Table, plan: Plan, model: str, *, rows: int | None = None, metrics: Sequence[Metric] = ()
+    ) -> Material:
+        """Check the labels and deal the rows as the plan says. Raises DataError.
+
+        `rows` keeps at most so many rows of training and of validation.
+        """
+        task = TASKS["text-classification"]
+        known = {**task.metrics, **{metric.name: metric for metric in metrics}}
+        names, clusters = task.names(table), duplicates.of(table)
+        split = splits.holdout(table, near=clusters[1], **plan.split.model_dump())
+        if rows is not None:
+            split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
+        return Material(table, model, task, names, known, clusters, split, rows)
+
+    def job(self, plan: Plan, *, split: Split | None = None, scratch: bool = False) -> Job:
+        """Load the model and resolve the plan, for the rows of the split or, as in a fold, for others that train.
+
+        From `scratch` the network begins without what it has learnt. Raises UserError for what is wrong.
+        """
+        table, task, names, split = self.table, self.task, self.names, split or self.split
+        refuse_unfit(plan, table, names, self.metrics)
+        backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch)
+        plan, reasons = resolve(plan, _facts(table, split, backbone))
+        plan = plan.model_copy(
+            update={"data": Data(**{**table.columns.roles(), "input": ",".join(table.columns.input)})}
+        )
+        if int(plan.max_length) > backbone.limit:
+            raise PlanError(
+                f"max_length: found {plan.max_length}, but {self.model} takes at most {backbone.limit} tokens."
+            )
+        everything = self.encoded(backbone, int(plan.max_length))
+        place = {row_id: i for i, row_id in enumerate(everything.ids)}
+        training, validation = (
+            everything.take(np.array([place[i] for i in ids], dtype=np.int64))
+            for ids in (split.train, split.validation)
+        )
+        if len(set(training.targets.tolist())) < 2:
+            raise DataError(
+                f"{table.source}: all {len(training):,} training rows are of one class, so there is nothing to learn. "
+                f"Take more rows, or other parts."
+            )
+        shares = np.array([table.weights[table.position[i]] for i in split.train], dtype=np.float32)
+        if not shares.any():
+            raise DataError(f"{table.source}: every training row weighs nothing.")
+        job = Job(
+            task,
+            names,
+            split,
+            plan,
+            reasons,
+            backbone,
+            training,
+            validation,
+            self.metrics,
+            shares,
+            self.clusters,
+            limit=self.limit,
+        )
+        _refuse_idleness(job)
+        return job
+
+    def encoded(self, backbone: Backbone, max_length: int) -> Encoded:
+        """Every row that is not sealed, as tokens."""
+        key = (backbone.tokenizer_digest, max_length)
+        if key not in self._encoded:
+            ids = sorted((*self.split.train, *self.split.validation))
+            self._encoded[key] = self.task.encode(self.table, ids, self.names, backbone.tokenizer, max_length)
+        return self._encoded[key]
+
+
+def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, metrics: Sequence[Metric] = ()) -> Job:
+    """What one run is made from. Raises UserError for what is wrong."""
+    return Material.of(table, plan, model, rows=rows, metrics=metrics).job(plan)
+
+
+def refuse_unfit(plan: Plan, table: Table, names: list[str], known: Mapping[str, Metric]) -> None:
+    """Raise UserError for a metric, class, column or file of the plan that is not there; before anything is loaded."""
     if plan.metric_for_best_model not in {"auto", *known}:
         hint = nearest(plan.metric_for_best_model, known)
         raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
-    names = task.names(table)
     _refuse_threshold(plan, names, known)
     refuse_unknown(table, plan.slices)
     if plan.keep is not None:  # what is wrong with it is told before anything is trained
         kept = read(plan.keep)
         if None in kept.labels or len(set(kept.labels)) < 2:
             raise DataError(f"keep: {plan.keep}: every row needs a label, and at least two labels have to occur.")
-    equal, near = duplicates.of(table)
-    split = splits.holdout(table, near=near, **plan.split.model_dump())
-    if rows is not None:
-        split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
-    backbone = task.load(model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch)
-    plan, reasons = resolve(plan, _facts(table, split, backbone))
-    plan = plan.model_copy(update={"data": Data(**{**table.columns.roles(), "input": ",".join(table.columns.input)})})
-    if int(plan.max_length) > backbone.limit:
-        raise PlanError(f"max_length: found {plan.max_length}, but {model} takes at most {backbone.limit} tokens.")
-    training, validation = (
-        task.encode(table, ids, names, backbone.tokenizer, int(plan.max_length))
-        for ids in (split.train, split.validation)
-    )
-    if len(set(training.targets.tolist())) < 2:
-        raise DataError(
-            f"{table.source}: all {len(training):,} training rows are of one class, so there is nothing to learn. "
-            f"Take more rows, or other parts."
-        )
-    shares = np.array([table.weights[table.position[i]] for i in split.train], dtype=np.float32)
-    if not shares.any():
-        raise DataError(f"{table.source}: every training row weighs nothing.")
-    job = Job(
-        task, names, split, plan, reasons, backbone, training, validation, known, shares, (equal, near), limit=rows
-    )
-    _refuse_idleness(job)
-    return job
 
 
 def _refuse_threshold(plan: Plan, names: list[str], known: Mapping[str, Metric]) -> None:

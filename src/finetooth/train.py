@@ -19,7 +19,7 @@ from finetooth.history import Epoch, Step, passed
 from finetooth.loop import State, fit
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
-from finetooth.prepare import Job, decisions, findings, prepare
+from finetooth.prepare import Job, Material, decisions, findings
 from finetooth.progress import Progress, Silent
 from finetooth.report import trained, write_report
 from finetooth.resume import data_of, identity, refuse_changes, restore
@@ -49,14 +49,17 @@ def train(
     RUN/scratch. `metrics` are further ones, which the plan's metric_for_best_model may name. Raises UserError for what
     is wrong with the input, NonFiniteLoss, and Interrupted after a signal, when the state has been saved.
     """
-    progress = progress or Silent()
-    how: dict[str, Any] = {"model": model, "rows": rows, "metrics": metrics, "progress": progress}
+    progress, plan, clock = progress or Silent(), plan or Plan(), perf_counter()
+    if not (resume and Run(Path(out)).begun):
+        Run(Path(out)).refuse_occupied()
+    material = Material.of(table, plan, model, rows=rows, metrics=metrics)
 
     def again(run: Run, plan: Plan) -> None:
         for seed in range(plan.seed + 1, plan.seed + seeds):
             progress.say(f"training again with seed {seed}")
+            other = plan.model_copy(update={"seed": seed})
             try:
-                _train(table, plan.model_copy(update={"seed": seed}), out=run.seeds / str(seed), resume=True, **how)
+                _train(material, other, out=run.seeds / str(seed), resume=True, progress=progress)
             except NonFiniteLoss as error:  # it is told as a degenerate run
                 progress.say(str(error))
         if scratch:
@@ -65,7 +68,7 @@ def train(
             free |= {"learning_rate": plan.head_learning_rate} if plan.freeze == "all" else {}
             free |= {"head_learning_rate": plan.learning_rate} if plan.rate is not None else {}
             fresh = plan.model_copy(update=free)
-            _train(table, fresh, out=run.scratch, resume=True, scratch=True, **how)
+            _train(material, fresh, out=run.scratch, resume=True, progress=progress, scratch=True)
 
     if resume and (run := Run(Path(out))).begun and run.finished:
         lacking = [f"--seeds {seeds}"] if seeds - 1 > len(run.other_seeds) else []
@@ -74,30 +77,25 @@ def train(
             raise RunError(
                 f"{run.path}: has ended without {' and '.join(lacking)}; begin a new run with another --out."
             )
-    return _train(table, plan or Plan(), out=out, resume=resume, again=again, **how)
+    return _train(material, plan, out=out, resume=resume, progress=progress, again=again, clock=clock)
 
 
 def _train(
-    table: Table,
+    material: Material,
     plan: Plan,
     *,
-    model: str,
     out: str | Path,
-    rows: int | None,
     resume: bool,
-    metrics: Sequence[Metric],
     progress: Progress,
     scratch: bool = False,
     again: Callable[[Run, Plan], None] | None = None,
+    clock: float | None = None,
 ) -> Run:
-    """One run. `again` trains what is to stand beside it; a run that stands beside another has no baselines itself."""
-    clock = perf_counter()
-    going_on = resume and Run(Path(out)).begun
-    if not going_on:
-        Run(Path(out)).refuse_occupied()
-    job = prepare(table, plan, model, rows=rows, metrics=metrics, scratch=scratch)
+    """One run, begun at `clock`. `again` trains what is to stand beside it; what stands beside has no baselines."""
+    clock, table = clock or perf_counter(), material.table
+    job = material.job(plan, scratch=scratch)
     state = job.state()
-    if going_on:
+    if resume and Run(Path(out)).begun:
         run = Run.open(out)
         refuse_changes(run, table, job)
         if run.finished:

@@ -1,0 +1,35 @@
+"""One job tuned in memory, look by look: what cross-validation and search are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from finetooth import stops
+from finetooth.history import Epoch
+from finetooth.loop import fit
+from finetooth.prepare import Job
+from finetooth.progress import Progress
+from finetooth.table import Predictions
+
+
+def looks(job: Job, progress: Progress) -> Iterator[tuple[Epoch, Predictions]]:
+    """Each evaluation, and what the network said of the validation rows then; it ends where the plan says enough.
+
+    Nothing is written. Raises NonFiniteLoss.
+    """
+    state, enough, said = job.state(), stops.never(), list[Predictions]()
+    if job.plan.early_stopping_patience is not None:
+        enough = stops.patience(job.goal, job.plan.early_stopping_patience)
+
+    def scores(net: nn.Module) -> dict[str, float]:
+        said[:] = [job.look(net)]
+        return job.scored(said[0])
+
+    for step in fit(state, job.batches, job.recipe, scores):
+        progress.step(step)
+        if step.ended is not None:
+            yield step.ended, said[0]
+            if enough(state.history):
+                return
