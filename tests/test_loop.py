@@ -215,7 +215,7 @@ def test_weighted_loss_over_uneven_batches_equals_the_one_batch(job_of) -> None:
                 return [batches]
 
         recipe = replace(fresh.recipe, steps=1)
-        return next(fit(state, Once(), recipe, lambda net: {})).loss, gradients
+        return next(fit(state, Once(), recipe, lambda net, ask: {})).loss, gradients
 
     loss, gradient = one_step(whole)
     loss_in_parts, in_parts = one_step(cut)

@@ -328,6 +328,7 @@ SET: dict[str, Any] = {
     "precision": "bf16",
     "metric_for_best_model": "loss",
     "loss": "focal",
+    "cache": "off",
 }
 
 

@@ -62,7 +62,7 @@ def test_a_run_directory_holds_what_the_contract_says(tuned: ft.Run) -> None:
     assert report["test"] is None and report["seal"]["openings"] == 0
     assert report["rows"] == {"train": 192, "validation": 24, "test": 24}
     assert "auto" not in [v for k, v in tuned.plan.values().items()]
-    chosen = {"task", "head_learning_rate", "max_length", "freeze", "loss", "metric_for_best_model"}
+    chosen = {"cache", "task", "head_learning_rate", "max_length", "freeze", "loss", "metric_for_best_model"}
     assert report["reasons"].keys() == chosen
 
 

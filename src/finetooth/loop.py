@@ -17,9 +17,11 @@ from finetooth.batches import Batch, Batches
 from finetooth.errors import NonFiniteLoss
 from finetooth.history import Epoch, Step, Sums, passed
 from finetooth.losses import Loss
+from finetooth.prefix import Ask
 from finetooth.rates import Rate
 from finetooth.schedules import Schedule
 from finetooth.seeds import number
+from finetooth.twin import Twin
 
 
 @dataclass
@@ -50,9 +52,10 @@ class Recipe:
     seed: int
     precision: str
     device: str
+    ask: Callable[[nn.Module, Callable[[int], bool], float], Ask]
 
 
-Evaluate = Callable[[nn.Module], Mapping[str, float]]
+Evaluate = Callable[[nn.Module, Ask], Mapping[str, float]]
 
 
 def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> Iterator[Step]:
@@ -62,6 +65,7 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
     NonFiniteLoss before the update that would have spoiled the weights.
     """
     net, layers, ended = state.net, state.layers, _over(state, recipe)
+    twin = Twin(net, recipe.precision)
     frozen: list[bool] | None = None
     clock = perf_counter()
     while not ended:
@@ -77,7 +81,10 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
                 group["lr"] = learning_rate * rates[group["depth"]]
             if frozen != [rate == 0.0 for rate in rates]:
                 frozen = [rate == 0.0 for rate in rates]
-                layers.freeze(net, frozen.__getitem__)
+                for each in {net, twin.net}:
+                    layers.freeze(each, frozen.__getitem__)
+                twin.learn()
+                ask = recipe.ask(twin.net, frozen.__getitem__, before)
 
             # The weighted mean loss over the rows of the step, however many micro-batches they come in.
             weight = sum(float(batch.weights.sum()) for batch in micro_batches) or 1.0
@@ -85,18 +92,19 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
             for i, batch in enumerate(micro_batches):
                 with _seeded(number(recipe.seed, f"dropout {i}", state.step), recipe.device):
                     inputs = {name: tensor.to(recipe.device) for name, tensor in batch.inputs.items()}
-                    with torch.autocast(recipe.device, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                        logits = batches.task.logits(net, inputs)
+                    logits = ask(inputs, batches.encoded.keys[batch.rows])
                     losses = recipe.loss(logits, batch.targets.to(recipe.device)) * batch.weights.to(recipe.device)
                     torch.autograd.backward(losses.sum() / weight)
                     parts.append(losses.detach())
 
+            twin.hand_over()
             total, norm = float(torch.cat(parts).sum()), float(clip_grad_norm_(net.parameters(), recipe.max_grad_norm))
             if not (isfinite(total) and isfinite(norm)):
                 state.optimizer.zero_grad()
                 raise NonFiniteLoss(state.step + 1, _suspects(batches, micro_batches, torch.cat(parts)))
             state.optimizer.step()
             state.optimizer.zero_grad()
+            twin.follow()
             state.step += 1
             rows, seconds = sum(len(batch.rows) for batch in micro_batches), perf_counter() - clock
             state.seconds += seconds
@@ -106,7 +114,7 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
             look, now = None, epoch + done / per_epoch
             ended = _over(state, recipe)
             if ended or passed(before, now, recipe.eval_every):
-                look = state.sums.epoch(state.step, now, evaluate(net), learning_rate, rates)
+                look = state.sums.epoch(state.step, now, evaluate(twin.net, ask), learning_rate, rates)
                 state.history.append(look)
                 state.sums = Sums()
             yield Step(state.step, recipe.steps, before, now, total / weight, norm, learning_rate, rows, look)

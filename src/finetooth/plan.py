@@ -50,9 +50,9 @@ LATER: dict[str, Any] = {
     "average": None,
     "retain": None,
     "adapter": None,
-    "cache": "off",
     "report_to": None,
 }
+LARGEST = 20 << 30  # bytes
 LATER_TASKS = (
     "text-regression",
     "text-pair",
@@ -238,6 +238,9 @@ class Plan(Section):
     """Labelled rows of something that the model should not forget; what a probe reads off them is told."""
     slices: list[str] = []
     """Columns whose values the test scores are told by, besides length and source."""
+    cache: Literal["auto", "off"] | Annotated[Whole, Field(ge=0)] = "auto"
+    """What is frozen is computed once for each row and kept in the user's cache, of which all stores together take at
+    most so many bytes; `off` computes it again in each epoch."""
     cost_per_hour: Annotated[Number, Field(ge=0)] | None = None
     """What an hour of this machine costs; then reports speak of money too."""
 
@@ -383,6 +386,8 @@ def _translated(values: Mapping[str, Any]) -> dict[str, Any]:
             raise PlanError(f"{name} {given} is not in this version of finetooth.")
         if name in ("data", "split") and given is None:
             continue
+        if name == "cache" and isinstance(given, bool):  # YAML takes a bare off for a no
+            given = "auto" if given else "off"
         if name == "data" and isinstance(given, Mapping):
             given = {k: v for k, v in given.items() if not _later(f"data.{k}", v, f"data.{k}")}
         if _later(name, given, key):
@@ -475,6 +480,7 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
     if plan.unfreeze_every is not None:
         decide("freeze", 0, "every layer learns in the end")
     decide("freeze", "embeddings", "tuned, they measured no better on four data sets, and they cost time and memory")
+    decide("cache", LARGEST, "bytes that all stores of what is frozen may take in the user's cache")
     decide("loss", "cross-entropy", "one of several classes")
     fast = "fast at bf16" if facts.fast_bf16 else "not faster at bf16"
     decide("precision", "bf16" if facts.fast_bf16 else "fp32", f"this machine ({facts.machine}) is {fast}")

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from finetooth import machine
-from finetooth.backbones import load_classifier
-from finetooth.batches import by_tokens
+from finetooth.backbones import evaluating, load_classifier
+from finetooth.batches import Rows, by_tokens
+from finetooth.prefix import Ask
 from finetooth.table import Predictions, Table
 from finetooth.tasks import TASKS, Encoded, Task
+from finetooth.twin import Twin
 
 Inputs = dict[str, Tensor]
 READ = 128  # tokens: what tells a row's label mostly stands there, and more takes more time
@@ -22,17 +24,26 @@ BUDGETS = {"cpu": 2048, "cuda": 65536}  # padded tokens at once: enough to fill 
 
 
 def predict(
-    net: nn.Module, task: Task, encoded: Encoded, names: list[str], *, pad: int, precision: str, device: str
+    net: nn.Module,
+    task: Task,
+    encoded: Encoded,
+    names: list[str],
+    *,
+    pad: int,
+    precision: str,
+    device: str,
+    ask: Ask | None = None,
 ) -> Predictions:
     """Probabilities for every row, in the order of `encoded`; the net is left in the mode it was in.
 
-    `precision` is fp32 or bf16 (matrix products only; probabilities are fp32 either way).
+    The net is asked by `ask`, where that is given. `precision` is fp32 or bf16 (weights and all between the layers;
+    probabilities are fp32 either way).
     """
 
-    def ask(inputs: Inputs) -> Tensor:
-        return task.probabilities(task.logits(net, inputs))
+    def said(net: nn.Module, inputs: Inputs, rows: Rows) -> Tensor:
+        return task.probabilities(task.logits(net, inputs) if ask is None else ask(inputs, encoded.keys[rows]))
 
-    found = _each(ask, net, task, encoded, pad, precision, device, None)
+    found = _each(said, net, task, encoded, pad, precision, device, None)
     return Predictions(list(encoded.ids), encoded.targets, found.reshape(len(encoded), len(names)), names)
 
 
@@ -51,7 +62,7 @@ def states(
     `progress` is told how many tokens are done, and how many there are.
     """
 
-    def ask(inputs: Inputs) -> Tensor:
+    def ask(net: Any, inputs: Inputs, rows: Rows) -> Tensor:
         hidden, mask = net.base_model(**inputs)[0].float(), inputs["attention_mask"][..., None].float()
         pooled: Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         return pooled
@@ -82,7 +93,7 @@ def asked(
 
 
 def _each(
-    ask: Callable[[Inputs], Tensor],
+    ask: Callable[[nn.Module, Inputs, Rows], Tensor],
     net: nn.Module,
     task: Task,
     encoded: Encoded,
@@ -92,20 +103,18 @@ def _each(
     progress: Callable[[int, int], None] | None,
 ) -> NDArray[np.float64]:
     """What `ask` says of each row's inputs, (rows, columns), while the net is in evaluation mode and learns nothing."""
-    modes = {name: module.training for name, module in net.named_modules()}
-    net.eval()
+    if next(net.parameters()).dtype == torch.float32:
+        net = Twin(net, precision).net
     found: NDArray[np.float64] = np.zeros((0, 0))
     done = 0
-    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+    with torch.inference_mode(), evaluating(net):
         for rows in by_tokens(encoded.lengths, BUDGETS[device]):
             inputs, _ = task.collate(encoded, rows, pad)
-            answers = ask({name: tensor.to(device) for name, tensor in inputs.items()}).cpu().numpy()
+            answers = ask(net, {name: tensor.to(device) for name, tensor in inputs.items()}, rows).cpu().numpy()
             if not len(found):
                 found = np.zeros((len(encoded), answers.shape[1]))
             found[rows] = answers
             done += int(encoded.lengths[rows].sum())
             if progress is not None:
                 progress(done, len(encoded.tokens))
-    for name, module in net.named_modules():
-        module.training = modes[name]
     return found

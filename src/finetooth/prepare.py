@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, inf
@@ -25,6 +25,8 @@ from finetooth.losses import LOSSES
 from finetooth.metrics import Metric
 from finetooth.plan import Data, Facts, Plan, made, resolve
 from finetooth.predict import predict
+from finetooth.prefix import Ask, Prefix, stores
+from finetooth.progress import Progress, Silent
 from finetooth.rates import Rate
 from finetooth.readers import read
 from finetooth.seeds import numbers, row_keys
@@ -51,6 +53,8 @@ class Job:
     metrics: Mapping[str, Metric]
     shares: NDArray[np.float32]  # how much each training row counts, before its class does
     clusters: tuple[NDArray[np.int64], NDArray[np.int64]]  # of equal and of nearly equal rows, over the whole table
+    rows: Encoded  # every row that is not sealed
+    progress: Progress
     limit: int | None = None  # rows of training and of validation, at most, where it started small
 
     @property
@@ -107,14 +111,23 @@ class Job:
             seed=plan.seed,
             precision=plan.precision,
             device=machine.device(),
+            ask=self._ask,
         )
+
+    def _ask(self, net: nn.Module, frozen: Callable[[int], bool], epoch: float) -> Ask:
+        """How the net is asked from this epoch on, while these depths are frozen."""
+        lasting = rates.lasting(self.recipe.rate, self.backbone.layers.deepest, epoch, self.epochs)
+        limit = None if self.plan.cache == "off" else int(self.plan.cache)
+        pad, layers = self.backbone.tokenizer.pad_token_id, self.backbone.layers
+        prefix = Prefix(layers, self.task, self.rows, pad, limit, self.progress, stores())
+        return prefix.ask(net, frozen, lasting)
 
     def state(self) -> State:
         """The model before its first step."""
         net = self.backbone.net.to(machine.device())
         return State(net, self.backbone.layers, optimizer(net, self.backbone.layers, self.plan.weight_decay))
 
-    def look(self, net: nn.Module, precision: str | None = None) -> Predictions:
+    def look(self, net: nn.Module, precision: str | None = None, ask: Ask | None = None) -> Predictions:
         """What the net, as it now is, says of the validation rows, in the plan's precision or another."""
         return predict(
             net,
@@ -124,11 +137,12 @@ class Job:
             pad=self.backbone.tokenizer.pad_token_id,
             precision=precision or self.plan.precision,
             device=machine.device(),
+            ask=ask,
         )
 
-    def scores(self, net: nn.Module) -> dict[str, float]:
+    def scores(self, net: nn.Module, ask: Ask | None = None) -> dict[str, float]:
         """Every metric on the validation rows."""
-        return self.scored(self.look(net))
+        return self.scored(self.look(net, ask=ask))
 
     def scored(self, p: Predictions) -> dict[str, float]:
         """Every metric of these predictions."""
@@ -165,7 +179,9 @@ class Material:
             split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
         return Material(table, model, task, names, known, clusters, split, rows)
 
-    def job(self, plan: Plan, *, split: Split | None = None, scratch: bool = False) -> Job:
+    def job(
+        self, plan: Plan, *, split: Split | None = None, scratch: bool = False, progress: Progress | None = None
+    ) -> Job:
         """Load the model and resolve the plan, for the rows of the split or, as in a fold, for others that train.
 
         From `scratch` the network begins without what it has learnt. Raises UserError for what is wrong.
@@ -207,6 +223,8 @@ class Material:
             self.metrics,
             shares,
             self.clusters,
+            everything,
+            progress or Silent(),
             limit=self.limit,
         )
         _refuse_idleness(job)

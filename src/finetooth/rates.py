@@ -11,6 +11,7 @@ from collections.abc import Callable
 from math import prod
 
 Rate = Callable[[int, float], float]
+MOMENTS = 1000  # of a run, at which its rates are looked at beforehand
 
 
 def constant(value: float = 1.0) -> Rate:
@@ -51,6 +52,17 @@ def thaw(every: float, *, warmup: float = 0.0) -> Rate:
         return 1.0 if depth == 0 or since >= warmup else 0.01 + 0.99 * since / warmup
 
     return rate
+
+
+def lasting(rate: Rate, deepest: int, epoch: float, end: float) -> float:
+    """For how many epochs from now on, until the `end` at most, the lowest layers that are frozen stay so, alone."""
+
+    def free(moment: float) -> int:
+        return next((depth for depth in range(deepest, -1, -1) if rate(depth, moment) != 0.0), -1)
+
+    now = free(epoch)
+    moments = (epoch + (end - epoch) * i / MOMENTS for i in range(1, MOMENTS))
+    return next((moment for moment in moments if free(moment) != now), end) - epoch
 
 
 def times(*rates: Rate) -> Rate:

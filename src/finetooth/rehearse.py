@@ -56,7 +56,7 @@ def rehearse(
     for chosen in (by_weight[-1], by_weight[len(order) // 2]):
         part = replace(job, training=job.training.take(chosen), shares=job.shares[chosen]).batches
         before = state.seconds
-        for step in fit(state, part, replace(at_the_end, steps=state.step + part.steps(0)), lambda net: {}):
+        for step in fit(state, part, replace(at_the_end, steps=state.step + part.steps(0)), lambda net, ask: {}):
             say(f"rehearsed a step of {step.rows} rows: loss {step.loss:.4f}")
         per_token = (state.seconds - before) / _padded(job, chosen)
     clock = perf_counter()

@@ -9,6 +9,7 @@ from torch import nn
 from finetooth import stops
 from finetooth.history import Epoch
 from finetooth.loop import fit
+from finetooth.prefix import Ask
 from finetooth.prepare import Job
 from finetooth.progress import Progress
 from finetooth.table import Predictions
@@ -23,8 +24,8 @@ def looks(job: Job, progress: Progress) -> Iterator[tuple[Epoch, Predictions]]:
     if job.plan.early_stopping_patience is not None:
         enough = stops.patience(job.goal, job.plan.early_stopping_patience)
 
-    def scores(net: nn.Module) -> dict[str, float]:
-        said[:] = [job.look(net)]
+    def scores(net: nn.Module, ask: Ask) -> dict[str, float]:
+        said[:] = [job.look(net, ask=ask)]
         return job.scored(said[0])
 
     for step in fit(state, job.batches, job.recipe, scores):

@@ -1,7 +1,21 @@
-"""Backbones: a pre-trained model, loaded, with its layers listed by depth."""
+"""Backbones: a pre-trained model, loaded, with its layers listed by depth, and cut in two at one of them."""
 
+from finetooth.backbones.cut import Cut, cut, difference, ragged
 from finetooth.backbones.head import cool
-from finetooth.backbones.layers import Layers, layers
+from finetooth.backbones.layers import Layers, evaluating, layers
 from finetooth.backbones.load import Backbone, load_classifier, load_masked, load_tuned
 
-__all__ = ["Backbone", "Layers", "cool", "layers", "load_classifier", "load_masked", "load_tuned"]
+__all__ = [
+    "Backbone",
+    "Cut",
+    "Layers",
+    "cool",
+    "cut",
+    "difference",
+    "evaluating",
+    "layers",
+    "load_classifier",
+    "load_masked",
+    "load_tuned",
+    "ragged",
+]

@@ -8,6 +8,7 @@ way (MPNet's relative_attention_bias, DeBERTa's rel_embeddings and convolution),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,18 @@ class Layers:
             parameter.requires_grad_(not frozen(self.parameters[name]))
             if not parameter.requires_grad:
                 parameter.grad = None
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """With the net in evaluation mode, and afterwards each part of it in the mode that it was in."""
+    was = {name: module.training for name, module in net.named_modules()}
+    net.eval()
+    try:
+        yield
+    finally:
+        for name, module in net.named_modules():
+            module.training = was[name]
 
 
 def layers(net: nn.Module, example: Mapping[str, Tensor]) -> Layers:
@@ -84,11 +97,10 @@ def _depths_outside(
         return hook
 
     handles = [block.register_forward_pre_hook(watch(i), with_kwargs=True) for i, block in enumerate(blocks)]
-    was = {name: module.training for name, module in net.named_modules()}
     learning = {id(p): p.requires_grad for p in net.parameters()}
-    net.eval().requires_grad_(True)
+    net.requires_grad_(True)
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), evaluating(net):
             output = net(**example).logits
             left, depth = dict(others), {}
             for i in sorted(entered):
@@ -99,8 +111,6 @@ def _depths_outside(
     finally:
         for handle in handles:
             handle.remove()
-        for name, module in net.named_modules():
-            module.training = was[name]
         for p in net.parameters():
             p.requires_grad_(learning[id(p)])
     # What reaches nothing never learns; counted with the deepest, it is never taken for a trained part either.

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from finetooth.backbones.dropout import quicken
 from finetooth.backbones.layers import Layers, layers
 from finetooth.errors import ModelError, nearest
 from finetooth.packaged import MODELS, fetch
@@ -88,6 +89,7 @@ def load_classifier(
             )
             if scratch:
                 net = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+            quicken(net)
             tokenizer = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             raise ModelError(f"{model}: cannot be loaded for text classification: {_first_line(error)}") from error

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from finetooth.backbones import Backbone
 from finetooth.metrics import Metric
@@ -96,7 +96,7 @@ class Task(Protocol):
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
         """Some rows as the network's keyword arguments, padded to the longest of them, and their targets."""
 
-    def logits(self, net: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
         """What the network says, (rows, classes)."""
 
     def probabilities(self, logits: Tensor) -> Tensor:

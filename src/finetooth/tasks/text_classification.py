@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from finetooth.backbones import Backbone, load_classifier
 from finetooth.errors import DataError
@@ -80,7 +80,7 @@ class TextClassification:
         inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
         return inputs, torch.from_numpy(encoded.targets[rows])
 
-    def logits(self, net: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
         """(rows, classes)."""
         logits: Tensor = net(**inputs).logits
         return logits

@@ -1,0 +1,288 @@
+"""The frozen-prefix store: what the frozen part of a network makes of each row, computed once and kept on disk.
+
+Rows lie one after the other without padding, in an order and in chunks that are a function of the rows alone, so that
+no batch-mate ever changes what is stored. The key is the digest of all that a stored number depends on: the weights
+below the cut as they now are, the architecture, the depth, the precision, the tokens. Epochs, folds, trials, processes
+and later runs that ask for the same thing find it there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from finetooth import machine
+from finetooth.backbones import Cut, Layers, cut, difference, evaluating, ragged
+from finetooth.batches import by_tokens
+from finetooth.durable import write_text
+from finetooth.errors import RunError
+from finetooth.packaged import cache
+from finetooth.progress import Progress
+from finetooth.seeds import Keys
+from finetooth.tasks import Encoded, Task
+
+Ask = Callable[[Mapping[str, Tensor], Keys], Tensor]  # inputs and the keys of their rows -> logits
+
+VERSION = 1  # of the layout, and of what goes into the key
+SHARE = 0.5  # of the free disk, at most
+CHECKED = 8  # rows on which stored and computed are compared
+EXACT = 1e-4  # share of how far rows differ, that may come of nothing but another order of sums
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}  # and of other roundings
+SECONDS = 2.0  # of building that a crash may cost
+WORDS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}  # what numpy can write
+
+
+@dataclass(frozen=True)
+class Store:
+    """The states of some rows at a cut. A row is found by its key; `starts` are in numbers, one more than rows."""
+
+    path: Path
+    keys: Keys  # sorted
+    place: NDArray[np.int64]  # in the file, of each key
+    starts: NDArray[np.int64]
+    shape: tuple[int, ...]  # of one token's state, or of a row's where rows are not made of tokens
+    dtype: torch.dtype
+    ragged: bool
+
+    @property
+    def bytes(self) -> int:
+        """The size of the file."""
+        return int(self.starts[-1]) * self.dtype.itemsize
+
+    def read(self, keys: Keys) -> Tensor:
+        """The states of these rows, (rows, longest, ...), with zeros where a row has no token."""
+        places = self.place[np.searchsorted(self.keys, keys)]
+        each = int(np.prod(self.shape))
+        sizes = (self.starts[places + 1] - self.starts[places]) // each
+        found = torch.zeros((len(keys), int(sizes.max()), *self.shape), dtype=WORDS[self.dtype])
+        buffer, wide = found.numpy(), self.dtype.itemsize
+        # Reading, not mapping: what the system keeps of the file in memory is its own, and is not counted as ours.
+        for i, (place, size) in enumerate(zip(places.tolist(), sizes.tolist(), strict=True)):
+            row = buffer[i, :size].view(np.uint8).reshape(-1).data
+            if os.preadv(self._file, [row], int(self.starts[place]) * wide) != row.nbytes:
+                raise RunError(f"{self.path}: ends too soon; remove {self.path.parent} and train again.")
+        states = found.view(self.dtype)
+        return states if self.ragged else states[:, 0]
+
+    @cached_property
+    def _file(self) -> int:
+        return os.open(self.path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if "_file" in self.__dict__:
+            os.close(self._file)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """For one run: which rows are stored, how, where, and who is told.
+
+    `limit` is how many bytes all stores may take together; None keeps none.
+    """
+
+    layers: Layers
+    task: Task
+    rows: Encoded
+    pad: int
+    limit: int | None
+    progress: Progress
+    folder: Path
+
+    def ask(self, net: nn.Module, frozen: Callable[[int], bool], epochs: float) -> Ask:
+        """How `net` is asked while these depths stay frozen, for so many epochs: above a store, where that pays.
+
+        Where it does not, or cannot be, all of the net is asked, which says so where somebody could have expected more.
+        """
+
+        def whole(inputs: Mapping[str, Tensor], keys: Keys) -> Tensor:
+            return self.task.logits(net, inputs)
+
+        if self.limit is None or not any(map(frozen, range(self.layers.deepest))):
+            return whole
+        few = self._spread()
+        inputs = self._inputs(net, few)
+        found = cut(net, self.layers, inputs, frozen)
+        if found is None:
+            if frozen(self.layers.deepest) and frozen(self.layers.deepest - 1):
+                self.progress.say("this network cannot be cut into two, so what is frozen is computed again each time")
+            return whole
+        with torch.inference_mode(), evaluating(net):
+            state = found.prefix(net, inputs)
+        store = self._laid_out(net, found, state, inputs)
+        if store is None or (epochs < 1.0 and not _finished(store)):
+            return whole
+        try:
+            self._build(store, net, found)
+            kept = store.read(self.rows.keys[few]).to(state.device)
+        except OSError as error:
+            self.progress.say(f"what is frozen is computed again each time: {store.path.parent}: {error.strerror}")
+            return whole
+        # The cut itself, for the same batch, is exact; what is stored was computed in other company.
+        computed = torch.where(kept == 0, kept, state)  # without what the padding came to
+        gap, rounding = (difference(net, found, inputs, each) for each in (computed, kept))
+        if not (gap <= EXACT and rounding <= TOLERANCE[store.dtype]):
+            shutil.rmtree(store.path.parent, ignore_errors=True)
+            self.progress.say(
+                f"what is frozen is computed again each time: asked from block {found.blocks + 1} on, the network "
+                f"says something else than as a whole (by {max(gap, rounding):.2g} of what tells rows apart)"
+            )
+            return whole
+
+        def stored(inputs: Mapping[str, Tensor], keys: Keys) -> Tensor:
+            def above(**inputs: Tensor) -> Any:
+                return found.suffix(net, inputs, store.read(keys).to(state.device))
+
+            return self.task.logits(above, inputs)
+
+        return stored
+
+    def _laid_out(self, net: nn.Module, found: Cut, state: Tensor, inputs: Mapping[str, Tensor]) -> Store | None:
+        """The store as it will lie on the disk; None, and a word, where it would take more than it may."""
+        of_tokens = ragged(inputs, state)
+        shape = tuple(state.shape[2:] if of_tokens else state.shape[1:])
+        lengths = self.rows.lengths if of_tokens else np.ones(len(self.rows), dtype=np.int64)
+        order = np.concatenate(self._chunks())
+        starts = np.concatenate([[0], np.cumsum(lengths[order])]) * int(np.prod(shape))
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        by_key = np.argsort(self.rows.keys)
+        name = self._name(net, found)
+        store = Store(
+            self.folder / name / "states", self.rows.keys[by_key], place[by_key], starts, shape, state.dtype, of_tokens
+        )
+        blocks = f"{found.blocks} of {self.layers.deepest - 1} blocks"
+        if _finished(store):
+            os.utime(store.path)
+            self.progress.say(f"frozen, and in the store already: {blocks} ({store.bytes / 1e6:,.0f} MB)")
+            return store
+        assert self.limit is not None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if store.bytes > min(self.limit, SHARE * shutil.disk_usage(self.folder).free):
+            self.progress.say(
+                f"what is frozen is computed again each time: a store of {blocks} would take {store.bytes / 1e9:.2f} "
+                f"GB, more than cache ({self.limit / 1e9:.2f} GB) or half of the free disk"
+            )
+            return None
+        return store
+
+    def _build(self, store: Store, net: nn.Module, found: Cut) -> None:
+        """Fill the store, or what a crash left of it undone; if another process is at it, wait and take its."""
+        folder = store.path.parent
+        if _finished(store):
+            return
+        _make_room(self.folder, (self.limit or 0) - store.bytes, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            if _finished(store):
+                return
+            clock, chunks, journal = monotonic(), self._chunks(), folder / "chunks"
+            ends = store.starts[np.cumsum([0, *map(len, chunks)])] * store.dtype.itemsize
+            there = store.path.stat().st_size if store.path.exists() else 0
+            noted = int(journal.read_text()) if journal.exists() else 0
+            done = min(noted, int(np.searchsorted(ends, there, side="right")) - 1)
+            self.progress.say(
+                f"computing once what is frozen: {found.blocks} of {self.layers.deepest - 1} blocks, "
+                f"{len(self.rows):,} rows, {store.bytes / 1e6:,.0f} MB"
+            )
+            with open(store.path, "ab") as file, torch.inference_mode(), evaluating(net):
+                file.truncate(int(ends[done]))
+                for number, chunk in enumerate(chunks[done:], start=done + 1):
+                    inputs = self._inputs(net, chunk)
+                    state = found.prefix(net, inputs)
+                    kept = state[inputs["attention_mask"].bool()] if store.ragged else state
+                    file.write(kept.contiguous().view(WORDS[store.dtype]).cpu().numpy().data)
+                    if monotonic() - clock > SECONDS or number == len(chunks):
+                        file.flush()
+                        os.fsync(file.fileno())
+                        write_text(journal, str(number))
+                        clock = monotonic()
+            write_text(folder / "finished", str(store.bytes))
+
+    def _chunks(self) -> list[NDArray[np.int64]]:
+        """The rows as they lie in the store, cut into what is computed at once."""
+        by_key = np.argsort(self.rows.keys, kind="stable")
+        return [by_key[chunk] for chunk in by_tokens(self.rows.lengths[by_key], BUDGETS[machine.device()])]
+
+    def _inputs(self, net: nn.Module, rows: NDArray[np.int64]) -> dict[str, Tensor]:
+        device = next(net.parameters()).device
+        return {name: each.to(device) for name, each in self.task.collate(self.rows, rows, self.pad)[0].items()}
+
+    def _spread(self) -> NDArray[np.int64]:
+        """Some rows, from the shortest to the longest."""
+        order = np.argsort(self.rows.lengths, kind="stable")
+        return order[np.unique(np.linspace(0, len(order) - 1, CHECKED).astype(np.int64))]
+
+    def _name(self, net: Any, found: Cut) -> str:
+        """The digest of all that the stored numbers depend on."""
+        total, depth = sha256(), self.layers.deepest - found.blocks
+        config = {k: v for k, v in net.config.to_dict().items() if not k.startswith(HEAD) and "drop" not in k}
+        about = [VERSION, torch.__version__, machine.device(), found.stack, found.blocks, BUDGETS, config]
+        total.update(json.dumps(about, sort_keys=True, default=str).encode())
+        below = [(n, p.detach()) for n, p in net.named_parameters() if self.layers.parameters[n] >= depth]
+        below += [(n, b) for n, b in net.named_buffers() if self.layers.modules[n.rpartition(".")[0]] >= depth]
+        for name, tensor in below:
+            total.update(f"{name} {tensor.dtype}".encode())
+            total.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        by_key = np.argsort(self.rows.keys, kind="stable")
+        total.update(self.rows.keys[by_key].data)
+        ordered = self.rows.take(by_key)
+        total.update(ordered.tokens.data)
+        total.update(ordered.offsets.data)
+        return total.hexdigest()[:32]
+
+
+BUDGETS = {"cpu": 4096, "cuda": 65536}  # padded tokens that are computed at once
+HEAD = ("id2label", "label2id", "num_labels", "problem_type", "_", "transformers_version", "dtype", "architectures")
+
+
+def stores() -> Path:
+    """The folder of the stores, in the user's cache."""
+    return cache() / "prefix"
+
+
+def _finished(store: Store) -> bool:
+    return (store.path.parent / "finished").exists() and store.path.stat().st_size == store.bytes
+
+
+def _make_room(folder: Path, left: int, keep: Path) -> None:
+    """Take away the stores that were not used for longest, until the others take at most `left` bytes."""
+    others = [path for path in folder.iterdir() if path != keep and (path / "states").exists() and not _busy(path)]
+    others.sort(key=lambda path: (path / "states").stat().st_mtime)
+    sizes = [(path / "states").stat().st_size for path in others]
+    while others and sum(sizes) > left:
+        # Who is still reading it goes on doing so: the file lives as long as it is open.
+        shutil.rmtree(others.pop(0), ignore_errors=True)
+        sizes.pop(0)
+
+
+def _busy(folder: Path) -> bool:
+    """Whether another process is filling this store."""
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """With the store to oneself; the system gives it back when a process dies."""
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

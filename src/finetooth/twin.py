@@ -1,0 +1,50 @@
+"""A network beside itself in bf16: the copy computes, the fp32 weights learn.
+
+Micikevicius et al. 2018 (Mixed Precision Training), section 3.1: master weights. Nothing is cast on the way, as it is
+under autocast for every product of every micro-batch, and what passes between the layers takes half the memory.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+FP32 = (nn.modules.batchnorm._BatchNorm,)  # what keeps statistics beside its weights, in one precision
+
+
+class Twin:
+    """The `net` that computes for another one: a copy with weights in bf16, or in fp32 the very same."""
+
+    def __init__(self, master: nn.Module, precision: str) -> None:
+        self.net, self._learning = master, list[tuple[nn.Parameter, nn.Parameter]]()
+        self._master = master
+        if precision == "bf16":
+            # The buffers (positions, statistics) stay one and the same, in the precision that they have.
+            self.net = deepcopy(master, {id(buffer): buffer for buffer in master.buffers()})
+            for module in self.net.modules():
+                for parameter in module.parameters(recurse=False):
+                    if parameter.dtype == torch.float32 and not isinstance(module, FP32):
+                        parameter.data = parameter.data.bfloat16()
+            for parameter in self.net.parameters():
+                parameter.grad = None
+
+    def learn(self) -> None:
+        """Go by which of the master's weights learn, from now on."""
+        pairs = zip(self._master.parameters(), self.net.parameters(), strict=True)
+        self._learning = [(own, copy) for own, copy in pairs if own.requires_grad and own is not copy]
+        self.follow()
+
+    def hand_over(self) -> None:
+        """The gradients, in fp32, to the weights that learn."""
+        for own, copy in self._learning:
+            if copy.grad is not None:
+                own.grad = copy.grad.float()
+                copy.grad = None
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Take over the weights as they are now."""
+        if self._learning:
+            torch._foreach_copy_([copy for _, copy in self._learning], [own for own, _ in self._learning])
