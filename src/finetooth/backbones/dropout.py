@@ -21,13 +21,18 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """The input with a share `p` of its numbers dropped and the others scaled up, while training."""
-        if not self.training or self.p == 0.0 or input.device.type != "cpu":
-            return dropout(input, self.p, self.training)
-        cut = min(round(self.p * LEVELS), LEVELS - 1)
-        seed = int(torch.randint(1 << 62, ()))
-        bits = np.random.SFC64(seed).random_raw(-(-input.numel() // 4)).view(np.int16)
-        kept = torch.from_numpy(bits)[: input.numel()].view(input.shape) >= cut - LEVELS // 2
-        return _Dropped.apply(input, kept, LEVELS / (LEVELS - cut))  # type: ignore[no-any-return, no-untyped-call]
+        return dropped(input, self.p) if self.training else input
+
+
+def dropped(input: Tensor, share: float) -> Tensor:
+    """The input with a share of its numbers dropped and the others scaled up."""
+    if share == 0.0 or input.device.type != "cpu":
+        return dropout(input, share)
+    cut = min(round(share * LEVELS), LEVELS - 1)
+    seed = int(torch.randint(1 << 62, ()))
+    bits = np.random.SFC64(seed).random_raw(-(-input.numel() // 4)).view(np.int16)
+    kept = torch.from_numpy(bits)[: input.numel()].view(input.shape) >= cut - LEVELS // 2
+    return _Dropped.apply(input, kept, LEVELS / (LEVELS - cut))  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Dropped(torch.autograd.Function):
@@ -45,7 +50,7 @@ class _Dropped(torch.autograd.Function):
         return (gradient * kept).mul_(ctx.scale), None, None
 
 
-def quicken(net: nn.Module) -> None:
+def replace(net: nn.Module) -> None:
     """Put `Dropout` in the place of every nn.Dropout of the net."""
     for module in net.modules():
         for name, child in module.named_children():

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from finetooth.backbones.dropout import quicken
+from finetooth.backbones.attention import quicken
 from finetooth.backbones.layers import Layers, layers
 from finetooth.errors import ModelError, nearest
 from finetooth.packaged import MODELS, fetch
@@ -138,6 +138,7 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
     with _quiet():
         try:
             net = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+            quicken(net)
             return net.eval(), AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {_first_line(error)}") from error

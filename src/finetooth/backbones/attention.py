@@ -1,0 +1,60 @@
+"""Attention on a processor, for the short rows that fine-tuning mostly sees.
+
+torch's fused kernel is made for long rows: on a processor its backward pass takes ten times as long as the two products
+that it replaces, and with dropout it is not used at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from finetooth.backbones.dropout import dropped, replace
+
+NAME = "finetooth"
+LONGEST = 512  # tokens; beyond, the weights of all pairs take more memory than they save time
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **rest: Any,
+) -> tuple[Tensor, None]:
+    """Vaswani et al. 2017 (Attention Is All You Need), section 3.2.1, as transformers asks for it.
+
+    Query, key, value (rows, heads, tokens, width); a mask that is true where a token is seen; (rows, tokens, heads,
+    width). What is not so plain is left to torch.
+    """
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    plain = key.shape[1] == query.shape[1] and all(value is None or value is False for value in rest.values())
+    if query.device.type != "cpu" or not plain or key.shape[2] > LONGEST or (causal and attention_mask is None):
+        how = {"dropout": dropout, "scaling": scaling, "is_causal": is_causal}
+        return sdpa_attention_forward(  # type: ignore[no-any-return]
+            module, query, key, value, attention_mask, **how, **rest
+        )
+    scaled = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    weights = torch.matmul(scaled, key.transpose(2, 3))
+    if attention_mask is not None:
+        weights = weights.masked_fill_(~attention_mask, torch.finfo(weights.dtype).min)
+    weights = dropped(torch.softmax(weights, dim=-1), dropout)
+    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+
+
+def quicken(net: Any) -> None:
+    """Have a net that asks torch for its attention ask here, and for its dropout there."""
+    replace(net)
+    AttentionInterface.register(NAME, attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    if net.config._attn_implementation == "sdpa":
+        net.config._attn_implementation = NAME
