@@ -99,7 +99,7 @@ def evaluate_rows(run: Run | str | Path, table: Table, *, metrics: Sequence[Metr
 
 
 def answers(
-    run: Run | str | Path, table: Table, ids: Sequence[str], *, precision: Literal["fp32", "bf16"] = "fp32"
+    run: Run | str | Path, table: Table, ids: Sequence[str], *, precision: Literal["fp32", "bf16", "int8"] = "fp32"
 ) -> Predictions:
     """What the tuned model says of these rows of the table.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from finetooth import machine
-from finetooth.backbones import evaluating, load_classifier
+from finetooth.backbones import evaluating, int8, load_classifier
 from finetooth.batches import Rows, by_tokens
 from finetooth.prefix import Ask
 from finetooth.table import Predictions, Table
@@ -36,8 +36,8 @@ def predict(
 ) -> Predictions:
     """Probabilities for every row, in the order of `encoded`; the net is left in the mode it was in.
 
-    The net is asked by `ask`, where that is given. `precision` is fp32 or bf16 (weights and all between the layers;
-    probabilities are fp32 either way).
+    The net is asked by `ask`, where that is given. `precision` is fp32, bf16 (weights and all between the layers)
+    or int8 (the products in the blocks); probabilities are fp32 in any case.
     """
 
     def said(net: nn.Module, inputs: Inputs, rows: Rows) -> Tensor:
@@ -103,7 +103,9 @@ def _each(
     progress: Callable[[int, int], None] | None,
 ) -> NDArray[np.float64]:
     """What `ask` says of each row's inputs, (rows, columns), while the net is in evaluation mode and learns nothing."""
-    if next(net.parameters()).dtype == torch.float32:
+    if precision == "int8":
+        net = int8(net)
+    elif next(net.parameters()).dtype == torch.float32:
         net = Twin(net, precision).net
     found: NDArray[np.float64] = np.zeros((0, 0))
     done = 0

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import shutil
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,11 +82,9 @@ class Store:
 
     @cached_property
     def _file(self) -> int:
-        return os.open(self.path, os.O_RDONLY)
-
-    def __del__(self) -> None:
-        if "_file" in self.__dict__:
-            os.close(self._file)
+        file = os.open(self.path, os.O_RDONLY)
+        weakref.finalize(self, os.close, file)
+        return file
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,10 @@ from finetooth.slices import refuse_unknown
 from finetooth.table import Predictions, Split, Table
 from finetooth.tasks import TASKS, Encoded, Task
 
-AT_ONCE = 512  # padded tokens that processor caches hold; larger batches are no faster there, and take more memory
+AT_ONCE = {
+    "fp32": 512,
+    "bf16": 2048,
+}  # padded tokens that processor caches hold; more are no faster there, and take memory
 THAW_WARMUP = 0.1  # epochs over which a layer that was just thawed comes up to its rate
 
 
@@ -76,7 +79,7 @@ class Job:
             seed=plan.seed,
             weights=class_weights(plan, self.names, self.training.targets)[self.training.targets] * self.shares,
             oversample=float(plan.oversample),
-            at_once=AT_ONCE if machine.device() == "cpu" else None,
+            at_once=AT_ONCE[plan.precision] if machine.device() == "cpu" else None,
         )
 
     @property

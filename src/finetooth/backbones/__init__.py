@@ -2,6 +2,7 @@
 
 from finetooth.backbones.cut import Cut, cut, difference, ragged
 from finetooth.backbones.head import cool
+from finetooth.backbones.int8 import int8
 from finetooth.backbones.layers import Layers, evaluating, layers
 from finetooth.backbones.load import Backbone, load_classifier, load_masked, load_tuned
 
@@ -13,6 +14,7 @@ __all__ = [
     "cut",
     "difference",
     "evaluating",
+    "int8",
     "layers",
     "load_classifier",
     "load_masked",

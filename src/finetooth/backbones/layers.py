@@ -58,7 +58,7 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 def layers(net: nn.Module, example: Mapping[str, Tensor]) -> Layers:
     """List the layers of `net`, which takes `example` as keyword arguments. Raises ModelError without a stack."""
-    stack_name, stack = _stack(net)
+    stack_name, stack = stack_of(net)
     blocks = list(stack)
     count = len(blocks)
     depth: dict[int, int] = {}  # by id, so that a shared parameter is one
@@ -75,7 +75,8 @@ def layers(net: nn.Module, example: Mapping[str, Tensor]) -> Layers:
     return Layers(names, parameters, modules)
 
 
-def _stack(net: nn.Module) -> tuple[str, nn.ModuleList]:
+def stack_of(net: nn.Module) -> tuple[str, nn.ModuleList]:
+    """The stack of blocks and its name. Raises ModelError."""
     lists = [(name, m) for name, m in net.named_modules() if isinstance(m, nn.ModuleList) and len(m)]
     if not lists:
         raise ModelError(

@@ -8,7 +8,7 @@ import typer
 
 from finetooth.cli import shared
 
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "int8"]
 
 
 def predict(
@@ -41,7 +41,7 @@ def predict(
         from finetooth.evaluate import answers
         from finetooth.machine import fast_bf16
 
-        chosen: Literal["fp32", "bf16"]
+        chosen: Literal["fp32", "bf16", "int8"]
         chosen = ("bf16" if fast_bf16() else "fp32") if precision == "auto" else precision
         p = answers(opened, table, table.ids, precision=chosen)
         write(Path(out), p, table)
