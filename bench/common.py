@@ -18,10 +18,8 @@ RESULTS = Path(__file__).parent / "results"
 
 def write(name: str, content: Mapping[str, Any]) -> Path:
     """results/NAME.json: the content with commit, date, machine and versions before it."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=RESULTS)
-    changed = subprocess.run(["git", "status", "--porcelain", "../../src"], capture_output=True, text=True, cwd=RESULTS)
     made = {
-        "commit": git.stdout.strip() + (" with uncommitted changes in src" if changed.stdout.strip() else ""),
+        "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": _processor(),
         "machine": machine.facts(),
@@ -30,6 +28,13 @@ def write(name: str, content: Mapping[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({**made, **content}, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def commit() -> str:
+    """The commit that is measured."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=RESULTS)
+    changed = subprocess.run(["git", "status", "--porcelain", "../../src"], capture_output=True, text=True, cwd=RESULTS)
+    return git.stdout.strip() + (" with uncommitted changes in src" if changed.stdout.strip() else "")
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -1,4 +1,6 @@
-"""200,000 rows trained where a process may hold 2 GiB, with a store larger than that. Run as root: python bench/large.py
+"""200,000 rows trained where a process may hold 2 GiB, with a store larger than that.
+
+Run, as root: python bench/large.py
 
 Texts of the generator of check_scale.py; MiniLM, the head alone learns, two epochs. The limit is the system's own
 (a memory control group, so Linux and root): a process that needs more is killed.
