@@ -89,6 +89,11 @@ class Run:
         return self.path / "scratch"
 
     @property
+    def folds(self) -> Path:
+        """The folder of what each fold came to; a directory that has it is a cross-validation, without a model."""
+        return self.path / "folds"
+
+    @property
     def other_seeds(self) -> dict[int, Run]:
         """The runs with other training seeds, by seed; not all need have come to their end."""
         folders = self.seeds.iterdir() if self.seeds.is_dir() else ()
