@@ -62,7 +62,7 @@ def besides(report: Report) -> Iterator[str]:
     if report["repeats"] > 1:
         yield (
             f"The rows were dealt {words.count(report['repeats'], 'time')}, each time with another training seed. What "
-            f"is said of rows out of fold is the average of as many models, which does a little better than one."
+            f"is said of rows out of fold is the average of as many models, as a rule a little better than one."
         )
     if time is not None:
         yield (
