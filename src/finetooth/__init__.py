@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from finetooth.run import Run
     from finetooth.table import Predictions, Split, Table
     from finetooth.train import train
+    from finetooth.validate import validate
 
 # Where each public name lives. They are imported when first used, so that `finetooth --help` need not wait for torch.
 _HOMES = {
@@ -44,6 +45,7 @@ _HOMES = {
     "read": "readers",
     "rehearse": "rehearse",
     "train": "train",
+    "validate": "validate",
 }
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "read",
     "rehearse",
     "train",
+    "validate",
 ]
 
 

@@ -93,6 +93,16 @@ def words(training: Rows, names: list[str]) -> Baseline | None:
     )
 
 
+def without_network(training: Rows, names: list[str]) -> tuple[dict[str, Baseline], dict[str, str]]:
+    """The baselines that need no network, by name, and why one of them cannot be had."""
+    found = {"majority": always(shares(training, names), len(training.ids))}
+    counted = words(training, names)
+    if counted is None:
+        why = f"{len(names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
+        return found, {"tfidf": why}
+    return {**found, "tfidf": counted}, {}
+
+
 @dataclass(frozen=True)
 class Reader:
     """Reads texts with a network as it stands, each cut at `max_length` tokens."""

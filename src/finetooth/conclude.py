@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +16,8 @@ from finetooth.backbones import Backbone, cool, load_masked, load_tuned
 from finetooth.baselines import Baseline, Reader, Rows
 from finetooth.errors import UserError
 from finetooth.linear import Affine
-from finetooth.metrics import units_of
+from finetooth.metrics import Metric, units_of
+from finetooth.plan import Plan
 from finetooth.prepare import Job
 from finetooth.progress import Progress
 from finetooth.readers import read
@@ -46,13 +47,13 @@ def calibrate(job: Job) -> tuple[Predictions, dict[str, Any]]:
     return decide.cooled(p, found), {**told, "temperature": found, "applied": "in the last layer"}
 
 
-def rule_of(job: Job, p: Predictions) -> decide.Rule | None:
+def rule_of(plan: Plan, metrics: Mapping[str, Metric], p: Predictions) -> decide.Rule | None:
     """How the plan wants a model's probabilities to become decisions; None where the likeliest class is decided."""
-    threshold = job.plan.threshold
+    threshold = plan.threshold
     if threshold == "argmax":
         return None
     if isinstance(threshold, str):
-        return decide.thresholds(p, job.metrics[job.plan.metric_for_best_model if threshold == "auto" else threshold])
+        return decide.thresholds(p, metrics[plan.metric_for_best_model if threshold == "auto" else threshold])
     return decide.cheapest(p, threshold)
 
 
@@ -68,18 +69,11 @@ def judge_baselines(
 
     def keep(name: str, p: Predictions) -> None:
         # A baseline decides as the tuned model does, by a rule of its own: else the rule would pass for the tuning.
-        rule = rule_of(job, p)
+        rule = rule_of(job.plan, job.metrics, p)
         run.write_predictions(f"validation-{name}", p if rule is None else replace(p, rule=rule.matrix))
 
     training, validation = (Rows.of(table, encoded.ids, names) for encoded in (job.training, job.validation))
-    shares = baselines.shares(training, names)
-    fitted = {"majority": baselines.always(shares, len(training.ids))}
-    left_out: dict[str, str] = {}
-    counted = baselines.words(training, names)
-    if counted is None:
-        left_out["tfidf"] = f"{len(names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
-    else:
-        fitted["tfidf"] = counted
+    fitted, left_out = baselines.without_network(training, names)
     transferred: dict[str, Any] = {"centroid": None, "h_score": None}
     forgot = None
     spent: dict[str, dict[str, float]] = {}
@@ -120,7 +114,7 @@ def judge_baselines(
         spent[name] = {"rows": baseline.rows, "seconds": baseline.seconds + perf_counter() - began}
     kept = {"fitted": spent, "left_out": left_out, "transfer": transferred, "forgetting": forgot}
     digest = table.digest(run.split.train)
-    run.write("baselines.json", {"shares": shares.tolist(), "training": digest, **kept})
+    run.write("baselines.json", {"shares": baselines.shares(training, names).tolist(), "training": digest, **kept})
 
 
 def asked_again(run: Run, table: Table, test: Rows, names: list[str]) -> tuple[dict[str, Predictions], dict[str, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,13 +23,20 @@ def sync_all(folder: Path) -> None:
         sync(path)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write in one stroke: a reader, also one after a crash, sees the old file or the new one."""
+@contextmanager
+def in_one_stroke(path: Path) -> Iterator[Path]:
+    """Where to write what becomes `path`: a reader, also one after a crash, sees the old file or the whole new one."""
     making = path.with_name(f".{path.name}.making")
     try:
-        making.write_text(text, encoding="utf-8")
+        yield making
         sync(making)
         os.replace(making, path)
         sync(path.parent)
     finally:
         making.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write in one stroke."""
+    with in_one_stroke(path) as making:
+        making.write_text(text, encoding="utf-8")

@@ -197,6 +197,11 @@ def _difference(table: Table, split: Split) -> str | None:
 def ended(run: Run | str | Path) -> Run:
     """A run whose training has ended. Raises RunError."""
     run = run if isinstance(run, Run) else Run.open(run)
+    if run.folds.is_dir():
+        raise RunError(
+            f"{run.path}: is a cross-validation, which keeps no model; train one with `finetooth train DATA --plan "
+            f"{run.path / 'plan.yaml'}`."
+        )
     if not run.finished:
         raise RunError(f"{run.path}: training has not ended; go on with it by adding --resume to its command.")
     run.refuse_tampering()

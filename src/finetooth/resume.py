@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -16,8 +17,11 @@ from finetooth.run import Run
 from finetooth.table import Table
 
 
-def data_of(table: Table, job: Job) -> dict[str, Any]:
-    """What data.json holds; enough to refuse changed data, or another model, when a run goes on."""
+def data_of(table: Table, job: Job, further: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What data.json holds; enough to refuse changed data, or another model, when a run goes on.
+
+    `further` is what else was asked for, beyond a plan, and may not change either.
+    """
     return {
         "source": table.source,
         "fingerprint": table.fingerprint,
@@ -29,6 +33,7 @@ def data_of(table: Table, job: Job) -> dict[str, Any]:
         "model": job.backbone.source,
         "weights": job.backbone.weights_digest,
         "tokenizer": job.backbone.tokenizer_digest,
+        **(further or {}),
     }
 
 
@@ -38,11 +43,12 @@ def identity(job: Job) -> str:
     return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def refuse_changes(run: Run, table: Table, job: Job) -> None:
+def refuse_changes(run: Run, table: Table, job: Job, further: Mapping[str, Any] | None = None) -> None:
     """Raise RunError, naming what differs between the run and the command that is to go on with it."""
-    before, now = run.json("data.json"), data_of(table, job)
-    # A file or a model may have moved; its content may not have changed.
-    changed = [key for key in now if before.get(key) != now[key] and key not in ("source", "model")]
+    before, now = run.json("data.json"), data_of(table, job, further)
+    # A file or a model may have moved; its content may not have changed. The seal is written when a run ends.
+    may_differ = ("source", "model", "sealed")
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in may_differ]
     if run.split != job.split:
         changed.append("split")
     plan, then = job.plan.values(), run.plan.values()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from finetooth import ledger
-from finetooth.durable import sync, write_text
+from finetooth.durable import in_one_stroke, write_text
 from finetooth.errors import RunError
 from finetooth.history import Epoch
 from finetooth.plan import Plan
@@ -87,6 +87,11 @@ class Run:
     def scratch(self) -> Path:
         """The run of the same network from scratch."""
         return self.path / "scratch"
+
+    @property
+    def folds(self) -> Path:
+        """The folder of what each fold came to; a directory that has it is a cross-validation, without a model."""
+        return self.path / "folds"
 
     @property
     def other_seeds(self) -> dict[int, Run]:
@@ -275,9 +280,8 @@ class Run:
         table = table.replace_schema_metadata({"names": json.dumps(p.names), "rule": json.dumps(rule)})
         folder = self.path / "predictions"
         folder.mkdir(exist_ok=True)
-        parquet.write_table(table, folder / f".{part}.making")
-        sync(folder / f".{part}.making")
-        os.replace(folder / f".{part}.making", folder / f"{part}.parquet")
+        with in_one_stroke(folder / f"{part}.parquet") as making:
+            parquet.write_table(table, making)
 
     def predictions(self, part: str) -> Predictions:
         """What `write_predictions` wrote."""

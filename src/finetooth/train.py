@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -24,6 +21,7 @@ from finetooth.progress import Progress, Silent
 from finetooth.report import trained, write_report
 from finetooth.resume import data_of, identity, refuse_changes, restore
 from finetooth.run import Run
+from finetooth.signals import caught
 from finetooth.table import Table
 
 TIDY = 25  # steps after which freed memory goes back to the system; it takes some milliseconds
@@ -103,7 +101,7 @@ def _train(
             return run
         restore(run, state, job, progress)
     else:
-        run = _begin(out, table, job, progress)
+        run = begin(out, table, job, progress)
     for sentence in decisions(job):
         progress.say(sentence)
     seconds = {"prepare": perf_counter() - clock, "train": state.seconds}
@@ -111,7 +109,7 @@ def _train(
     clock, enough = perf_counter(), stops.never()
     if job.plan.early_stopping_patience is not None:
         enough = stops.patience(job.goal, job.plan.early_stopping_patience)
-    with _signals() as received:
+    with caught() as received:
         for step in () if enough(state.history) else fit(state, job.batches, job.recipe, job.scores):
             progress.step(step)
             if step.step % TIDY == 0:
@@ -122,7 +120,7 @@ def _train(
                 checkpoint.save(state, run.checkpoints, identity(job))
                 checkpoint.keep(run.checkpoints, {step.step, *(e.step for e in _best(state, job))})
             if received:
-                raise Interrupted(received[0], state.step, str(run.path))
+                raise Interrupted(received[0], f"step {state.step}", str(run.path))
             if step.ended and enough(state.history):
                 progress.say(f"stopped early: no better {job.goal.name} since epoch {_best(state, job)[0].epoch:g}")
                 break
@@ -137,13 +135,16 @@ def _train(
     return run
 
 
-def _begin(out: str | Path, table: Table, job: Job, progress: Progress) -> Run:
-    """What is known before the first step; plan.yaml last, since with it a directory counts as a run."""
+def begin(out: str | Path, table: Table, job: Job, progress: Progress, further: Mapping[str, Any] | None = None) -> Run:
+    """What is known before the first step; plan.yaml last, since with it a directory counts as a run.
+
+    `further` goes into data.json, for `refuse_changes` to hold against what is asked for when the run goes on.
+    """
     run = Run.create(out)
     found = findings(table, job)
     for finding in found:
         progress.say(finding.told())
-    run.write("data.json", data_of(table, job))
+    run.write("data.json", data_of(table, job, further))
     run.write("split.json", asdict(job.split))
     run.write("findings.json", {"findings": [finding.values() for finding in found]})
     run.write_plan(job.plan, job.reasons)
@@ -162,7 +163,7 @@ def _end(
     clock = perf_counter()
     p, calibration = calibrate(job)
     job.backbone.save(run.model)
-    rule = rule_of(job, p)
+    rule = rule_of(job.plan, job.metrics, p)
     if rule is not None:
         p = replace(p, rule=rule.matrix)
         run.write_rule(rule.matrix, job.names)
@@ -192,28 +193,3 @@ def _save_due(step: Step, state: State, job: Job) -> bool:
     """At each multiple of save_every, and whenever the evaluation that just ended is the best so far."""
     best = step.ended is not None and _best(state, job)[0].step == step.step
     return best or passed(step.since, step.epoch, job.plan.save_every)
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect the first Ctrl-C or SIGTERM, so that the step in hand can end; a second one acts at once."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-
-    def put_back() -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    def handle(number: int, frame: Any) -> None:
-        received.append(number)
-        put_back()
-
-    for each in before:
-        signal.signal(each, handle)
-    try:
-        yield received
-    finally:
-        put_back()

@@ -201,6 +201,48 @@ def test_ctrl_c_saves_and_says_how_to_go_on(reviews: Path, tiny_bert: Path, tmp_
     assert any((run / "checkpoints").glob("[0-9]*/manifest.json"))
 
 
+def test_a_plan_is_validated_then_trained(finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    crossed = tmp_path / "runs" / "crossed"
+    words = ["validate", reviews, "--model", tiny_bert, "--out", crossed, *FAST]
+    refused = finetooth(*words, "--folds", 1)
+    assert refused.status == 2 and "1 folds were asked for, expected 2 to 216" in refused.err
+    assert finetooth("validate", reviews, "--model", tiny_bert, "--out", crossed).status == 2, "how many folds?"
+    told = finetooth(*words, "--folds", 3)
+    assert told.status == 0 and told.out == ""
+    assert "Over 3 folds its accuracy is" in told.err and "24 test rows set aside" in told.err
+    assert "fold 1 of 3" in told.err and "report.html" in told.err
+
+    again = finetooth(*words, "--folds", 3, "--resume", "--json")
+    report = json.loads(again.out)
+    assert again.status == 0 and "finished already" in again.err and len(report["each"]) == 3
+    changed = finetooth(*words, "--folds", 4, "--resume")
+    assert changed.status == 2 and "cannot go on" in changed.err and "folds" in changed.err
+
+    trained = finetooth(
+        "train", reviews, "--model", tiny_bert, "--out", tmp_path / "runs" / "run", "--plan", crossed / "plan.yaml"
+    )
+    assert trained.status == 0
+    listed = {line["run"]: line for line in json.loads(finetooth("runs", tmp_path / "runs", "--json").out)["runs"]}
+    assert listed["crossed"]["state"] == "validated" and listed["run"]["state"] == "ended"
+    assert listed["crossed"]["value"] == report["scores"]["accuracy"]["value"]
+    opened = finetooth("evaluate", crossed)
+    assert opened.status == 2 and "is a cross-validation, which keeps no model" in opened.err
+
+
+def test_ctrl_c_keeps_the_finished_folds_and_says_how_to_go_on(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["validate", reviews, "--model", tiny_bert, "--out", out, "--folds", 3, *FAST, "--set", "epochs=40"]
+    command = [sys.executable, "-c", "from finetooth.cli import main; main()", *map(str, words)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    deadline = time.monotonic() + 60
+    while not (out / "folds" / "1-1.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "of 3 folds" in said.splitlines()[-1] and "--resume" in said.splitlines()[-1] and "Traceback" not in said
+
+
 def test_check_tells_shows_and_mends(finetooth, reviews: Path, tmp_path: Path) -> None:
     with open(reviews, "a", encoding="utf-8") as file:
         file.write("no label at all,\n<script>alert(1)</script> &amp; so on,positive\n")

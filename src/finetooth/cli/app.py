@@ -20,21 +20,24 @@ from finetooth.cli.evaluate import evaluate
 from finetooth.cli.predict import predict
 from finetooth.cli.runs import runs
 from finetooth.cli.train import train
+from finetooth.cli.validate import validate
 from finetooth.errors import FinetoothError, Interrupted, UserError, nearest
 
 VERBS: dict[str, Callable[..., None]] = {
     "check": check,
     "demo": demo,
     "train": train,
+    "validate": validate,
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
     "runs": runs,
 }
-LATER = ("validate", "search", "plan", "suggest", "explain", "export", "serve", "watch")
+LATER = ("search", "plan", "suggest", "explain", "export", "serve", "watch")
 
 STOPPED = (
-    "stopped before the work was done; what was saved is kept. Give the same command again (train: with --resume)."
+    "stopped before the work was done; what was saved is kept. Give the same command again (train, validate: with "
+    "--resume)."
 )
 
 app = typer.Typer(

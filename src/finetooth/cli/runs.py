@@ -57,9 +57,12 @@ def _line(run: Run) -> dict[str, Any]:
         line |= {"data": Path(data["source"]).name, "model": data["model"], "state": "not ended"}
         if run.finished:
             report = run.json("report.json")
-            best, opened = report["best"], (report["test"] or {}).get(report["best"]["metric"])
+            goal, validated = report["goal"], run.folds.is_dir()
+            opened = None if validated else (report["test"] or {}).get(report["best"]["metric"])
+            # A cross-validation has no model of its own: its value is the mean over the folds.
+            best = {**goal, **report["scores"][goal["metric"]]} if validated else report["best"]
             line |= {
-                "state": "ended",
+                "state": "validated" if validated else "ended",
                 "metric": best["metric"],
                 "value": best["value"],
                 "test": opened and opened["value"],

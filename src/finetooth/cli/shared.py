@@ -92,7 +92,10 @@ class Talk:
 
     def step(self, step: Step) -> None:
         """A bar with the time left on a terminal; otherwise a line every half minute and at each evaluation."""
-        self._first = self._first or (step.step, time.monotonic())
+        if step.step == 1 or self._first is None:
+            if self._bars is not None:  # of the run before, which may have stopped early
+                self._bars.stop()
+            self._first, self._bars = (step.step, time.monotonic()), None
         if self.console.is_terminal:
             self._bar(step)
         if step.ended is not None:

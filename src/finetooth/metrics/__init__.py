@@ -8,6 +8,7 @@ from __future__ import annotations
 from finetooth.metrics.base import Metric, finite
 from finetooth.metrics.calibration import Bin, Calibration, abstention, calibration
 from finetooth.metrics.classification import CLASSIFICATION, sensitivity_at
+from finetooth.metrics.folds import chance_over_folds, over_folds
 from finetooth.metrics.intervals import Interval, bca, interval, statistic, too_few, units_of, wilson
 from finetooth.metrics.significance import Comparison, holm, mcnemar, paired
 
@@ -21,10 +22,12 @@ __all__ = [
     "abstention",
     "bca",
     "calibration",
+    "chance_over_folds",
     "finite",
     "holm",
     "interval",
     "mcnemar",
+    "over_folds",
     "paired",
     "sensitivity_at",
     "statistic",

@@ -1,7 +1,7 @@
 """Figures as inline SVG that takes its colours and its type from the page it stands in."""
 
-from collections.abc import Mapping, Sequence
-from math import floor
+from collections.abc import Iterable, Mapping, Sequence
+from math import floor, isnan, nan
 from typing import Any
 
 import matplotlib
@@ -64,6 +64,11 @@ def metric(report: Mapping[str, Any]) -> str:
 def _epochs(figure: Figure, axes: Axes, report: Mapping[str, Any]) -> None:
     best, end = report["best"]["epoch"], report["epochs"][-1]["epoch"]
     axes.axvline(best, color=INK, lw=1, ls=DASHES[2], label=f"chosen: epoch {best:g}")
+    _up_to(end, figure, axes)
+
+
+def _up_to(end: float, figure: Figure, axes: Axes) -> None:
+    """From the start to the last epoch."""
     axes.set_xlim(0, end * 1.04)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=end >= 2))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -222,3 +227,66 @@ def _shade(axes: Axes, shares: list[list[float]]) -> None:
 
 def _legend(figure: Figure) -> None:
     figure.legend(loc="outside upper left", ncols=2, borderaxespad=0.2, columnspacing=1.2)
+
+
+def fold_dots(report: Mapping[str, Any]) -> str:
+    """A line per fold: the tuned model at its chosen epoch and at the last, and each baseline, by the goal."""
+    with matplotlib.rc_context(STYLE):
+        folds, name, mean = report["each"], report["goal"]["metric"], report["scores"][report["goal"]["metric"]]
+        figure, axes = canvas(4.8, 1.3 + 0.26 * len(folds))
+        lines = range(len(folds))
+        dots: dict[str, Any] = {"ls": "", "color": SERIES[0], "marker": "o", "zorder": 3}
+        axes.plot(_places(fold["scores"][name] for fold in folds), lines, ms=6, label="chosen epoch", **dots)
+        # A ring, since it often is the same.
+        axes.plot(_places(fold["last"][name] for fold in folds), lines, ms=9, mfc="none", label="last epoch", **dots)
+        for n, baseline in enumerate(report["baselines"], start=1):
+            there = _places(fold["baselines"][baseline][name] for fold in folds)
+            axes.plot(there, lines, ls="", marker="sD"[n - 1], color=SERIES[n], label=words.baseline(baseline))
+        if mean["low"] is not None:
+            axes.axvspan(mean["low"], mean["high"], color=SERIES[0], alpha=0.14, lw=0)
+        if mean["value"] is not None:
+            axes.axvline(mean["value"], color=INK, lw=1, ls=DASHES[2])
+        axes.set_yticks(lines, [words.fold(fold, report["repeats"]) for fold in folds])
+        axes.set_ylim(len(folds) - 0.4, -0.6)
+        axes.set_xlabel(words.metric(name))
+        axes.grid(visible=False, axis="y")
+        _legend(figure)
+        told = ", ".join(
+            f"{words.fold(f, report['repeats'])} {words.score(f['scores'][name])}" for f in folds[:CURVES_TOLD]
+        )
+        return svg(
+            figure,
+            "folds",
+            f"Dot plot of {words.metric(name)} by fold: {told}{' and so on' if len(folds) > CURVES_TOLD else ''}; the "
+            f"mean is {words.interval(mean)}.",
+        )
+
+
+def fold_curves(report: Mapping[str, Any], key: str, says: str, prefix: str) -> str:
+    """What the evaluations say by epoch: a thin line for each fold, a dot where it was chosen, and their mean."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = canvas(4.6, 3.3)
+        folds = report["each"]
+        for fold in folds:
+            at, values = [e["epoch"] for e in fold["epochs"]], _column(fold["epochs"], key)
+            axes.plot(at, values, color=SERIES[0], lw=1, alpha=0.5, label="one fold" if fold is folds[0] else None)
+            chosen = [e["step"] for e in fold["epochs"]].index(fold["chosen"]["step"])
+            label = "chosen epoch" if fold is folds[0] else None
+            axes.plot(at[chosen], values[chosen], color=SERIES[0], ls="", marker="o", ms=5, label=label)
+        # Where early stopping ended some folds, the rest would be a mean of other folds.
+        shared = min(len(fold["epochs"]) for fold in folds)
+        mean = [sum(_column(f["epochs"], key)[n] for f in folds) / len(folds) for n in range(shared)]
+        at = [sum(f["epochs"][n]["epoch"] for f in folds) / len(folds) for n in range(shared)]
+        axes.plot(at, mean, color=INK, lw=2, marker="x" if shared == 1 else None, label="mean")
+        axes.set_ylabel(says)
+        _up_to(max(fold["epochs"][-1]["epoch"] for fold in folds), figure, axes)
+        return svg(
+            figure,
+            prefix,
+            f"Line chart of {says} by epoch in {words.count(len(folds), 'fold')}; their mean ends at "
+            f"{words.score(None if isnan(mean[-1]) else mean[-1])}.",
+        )
+
+
+def _places(values: Iterable[float | None]) -> list[float]:
+    return [nan if value is None else value for value in values]

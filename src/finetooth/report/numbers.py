@@ -41,38 +41,14 @@ def trained(
     rule: Rule | None,
 ) -> dict[str, Any]:
     """What a run says when training has ended and the test rows are still sealed."""
-    data, plan, machine, findings = (
-        run.json("data.json"),
-        run.plan,
-        run.json("machine.json"),
-        run.json("findings.json")["findings"],
-    )
     p, history = run.predictions("validation"), run.epochs
     best = history[stops.best(goal, history)]
     shown, judged_by = detail(p, table), run.json("baselines.json")
     others = {name: run.predictions(f"validation-{name}") for name in judged_by["fitted"]}
     groups = table.groups_of(p.ids)
     return {
-        "finetooth": machine["finetooth"],
-        "name": run.path.resolve().name,
-        "path": str(run.path),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "task": plan.task,
-        "model": data["model"],
-        "data": {
-            "source": data["source"],
-            "input": data["columns"]["input"],
-            "label": data["columns"]["label"],
-            "fingerprint": data["fingerprint"],
-        },
-        "labels": data["names"],
+        **about(run, reasons),
         "rows": run.split.counts(),
-        "truncated": {
-            "rows": sum(f["count"] for f in findings if f["check"] == "truncation"),
-            "max_length": plan.max_length,
-        },
-        "plan": plan.values(),
-        "reasons": dict(reasons),
         "epochs": [epoch.line() for epoch in history],
         "best": {
             "step": best.step,
@@ -99,30 +75,50 @@ def trained(
         "strongest": strongest(goal, others),
         "verdict": None,
         "calibration": _calibrated(calibration, p, groups),
-        "decisions": None if rule is None else _decisions(rule, p),
+        "decisions": None if rule is None else decided_by(rule, p),
         "slices": None,
         "robustness": None,
         "forgetting": judged_by["forgetting"],
         "mismatch": _mismatch(goal, p, others, judged_by["transfer"], groups),
         "seeds": _seeds(run, goal, "validation"),
-        "diagnosis": diagnose([epoch.line() for epoch in history], shown, data["names"], _guessing(p)),
+        "diagnosis": diagnose([epoch.line() for epoch in history], shown, p.names, _guessing(p)),
+        "repeat": _repeat(run),
+        **spent(run),
+    }
+
+
+def about(run: Run, reasons: Mapping[str, str]) -> dict[str, Any]:
+    """What was tuned, with which plan, on what and where; the test rows are sealed."""
+    data, plan, machine, findings = (
+        run.json("data.json"),
+        run.plan,
+        run.json("machine.json"),
+        run.json("findings.json")["findings"],
+    )
+    told = ("device", "machine", "precision", "threads", "python", "torch", "transformers", "finetooth")
+    return {
+        "finetooth": machine["finetooth"],
+        "name": run.path.resolve().name,
+        "path": str(run.path),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "task": plan.task,
+        "model": data["model"],
+        "data": {
+            "source": data["source"],
+            "input": data["columns"]["input"],
+            "label": data["columns"]["label"],
+            "fingerprint": data["fingerprint"],
+        },
+        "labels": data["names"],
+        "truncated": {
+            "rows": sum(f["count"] for f in findings if f["check"] == "truncation"),
+            "max_length": plan.max_length,
+        },
+        "plan": plan.values(),
+        "reasons": dict(reasons),
         "findings": findings,
         "seal": {"openings": 0, "head": None, "rows": len(run.split.test), "digest": run.split.digest},
-        "machine": {
-            key: machine[key]
-            for key in (
-                "device",
-                "machine",
-                "precision",
-                "threads",
-                "python",
-                "torch",
-                "transformers",
-                "finetooth",
-            )
-        },
-        "repeat": _repeat(run, data),
-        **_spent(run),
+        "machine": {key: machine[key] for key in told},
     }
 
 
@@ -141,7 +137,7 @@ def opened(
     # Chosen by validation rows, among those that could be asked again.
     against = strongest(goal, {name: run.predictions(f"validation-{name}") for name in others})
     told = report["calibration"]
-    tested = _calibrations(p, told["temperature"], groups)
+    tested = calibrations(p, told["temperature"], groups)
     found = {
         **report,
         "goal": {"metric": goal.name, "better": goal.better},
@@ -216,7 +212,7 @@ def _scores(p: Predictions, metrics: Mapping[str, Metric]) -> dict[str, float | 
 
 def _calibrated(told: Mapping[str, Any], p: Predictions, groups: Sequence[str | None] | None) -> dict[str, Any]:
     """How far the probabilities can be believed, before and after the temperature."""
-    validation = _calibrations(p, told["temperature"], groups)
+    validation = calibrations(p, told["temperature"], groups)
     return {
         **told,
         **_ece(validation),
@@ -226,8 +222,8 @@ def _calibrated(told: Mapping[str, Any], p: Predictions, groups: Sequence[str | 
     }
 
 
-def _calibrations(p: Predictions, temperature: float, groups: Sequence[str | None] | None) -> dict[str, Any]:
-    """Of probabilities that a temperature has been divided into already."""
+def calibrations(p: Predictions, temperature: float, groups: Sequence[str | None] | None) -> dict[str, Any]:
+    """Before and after it, of probabilities whose logits have been divided by a temperature already."""
     found = {"before": calibration(cooled(p, 1 / temperature), groups), "after": calibration(p, groups)}
     return {
         when: {
@@ -246,7 +242,8 @@ def _ece(calibrations: Mapping[str, Any]) -> dict[str, float]:
     return {f"ece_{when}": calibrations[when]["ece"]["value"] for when in ("before", "after")}
 
 
-def _decisions(rule: Rule, p: Predictions) -> dict[str, Any]:
+def decided_by(rule: Rule, p: Predictions) -> dict[str, Any]:
+    """The decision rule in numbers, and what it gains on the rows that it was fitted on."""
     weights = dict(zip(p.names, np.diag(rule.matrix).tolist(), strict=True)) if rule.goal != "cost" else None
     return {
         "goal": rule.goal,
@@ -321,12 +318,13 @@ def up_to_date(report: Mapping[str, Any], run: Run) -> dict[str, Any]:
         **report,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "seal": {**report["seal"], "openings": last["opening"], "head": last["digest"]},
-        **_spent(run),
+        **spent(run),
     }
 
 
-def _repeat(run: Run, data: Mapping[str, Any]) -> str:
+def _repeat(run: Run) -> str:
     """The command that makes this run again."""
+    data = run.json("data.json")
     words = ["finetooth", "train", data["source"], "--model", data["model"], "--plan", str(run.path / "plan.yaml")]
     words += ["--rows", str(data["limit"])] if data["limit"] is not None else []
     words += ["--seeds", str(len(run.other_seeds) + 1)] if run.other_seeds else []
@@ -334,7 +332,7 @@ def _repeat(run: Run, data: Mapping[str, Any]) -> str:
     return shlex.join([*words, "--out", f"{run.path}-again"])
 
 
-def _spent(run: Run) -> dict[str, Any]:
+def spent(run: Run) -> dict[str, Any]:
     """Time, memory and money so far."""
     machine, per_hour = run.json("machine.json"), run.plan.cost_per_hour
     hours = sum(machine["seconds"].values()) / 3600
@@ -345,14 +343,13 @@ def _spent(run: Run) -> dict[str, Any]:
     }
 
 
-def detail(p: Predictions, table: Table) -> dict[str, Any]:
-    """Per class, confusion, curves and the surest wrong answers. Confusion: rows are true classes, columns decided."""
+def by_class(p: Predictions) -> dict[str, Any]:
+    """Scores per class, and confusion: rows are true classes, columns decided."""
     classes = range(len(p.names))
     precision, recall, f1, support = precision_recall_fscore_support(
         p.labels, p.decided, labels=list(classes), zero_division=0
     )
     decided = Counter(p.decided.tolist())
-    drawn = [c for c in ([1] if len(p.names) == 2 else classes) if 0 < int(support[c]) < len(p.labels)]
     return {
         "classes": [
             {
@@ -366,6 +363,15 @@ def detail(p: Predictions, table: Table) -> dict[str, Any]:
             for c in classes
         ],
         "confusion": confusion_matrix(p.labels, p.decided, labels=list(classes)).tolist(),
+    }
+
+
+def detail(p: Predictions, table: Table) -> dict[str, Any]:
+    """Per class, confusion, curves and the surest wrong answers."""
+    classes, support = range(len(p.names)), np.bincount(p.labels, minlength=len(p.names))
+    drawn = [c for c in ([1] if len(p.names) == 2 else classes) if 0 < int(support[c]) < len(p.labels)]
+    return {
+        **by_class(p),
         "roc": {p.names[c]: _thinned(*roc_curve(p.labels == c, p.probabilities[:, c])[:2]) for c in drawn},
         "precision_recall": {
             p.names[c]: _thinned(*precision_recall_curve(p.labels == c, p.probabilities[:, c])[1::-1]) for c in drawn

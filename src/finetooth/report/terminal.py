@@ -26,7 +26,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     part, detail = words.shown(report)
     strongest = report["baselines"][report["strongest"]]
     columns = [*(["test"] if test is not None else []), "validation", f"strongest baseline, {part}"]
-    scores = _table("metric", *columns)
+    scores = grid("metric", *columns)
     for name, value in report["validation"].items():
         cells = [words.score(value), words.score(strongest[part][name]) if name in strongest[part] else ""]
         if test is not None:
@@ -36,7 +36,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     _missing(test or {}, console)
 
     largest = sorted(detail["classes"], key=lambda row: -row["rows"])[:CLASSES_TOLD]
-    classes = _table(f"class ({part} rows)", "precision", "recall", "F1", "rows", "predicted")
+    classes = grid(f"class ({part} rows)", "precision", "recall", "F1", "rows", "predicted")
     for row in largest:
         quality = [words.score(row[key]) for key in ("precision", "recall", "f1")]
         counts = [words.count(row[key]) for key in ("rows", "predicted")]
@@ -72,7 +72,7 @@ def show_scores(scored: Mapping[str, Any], console: Console) -> None:
             console.print(Text(f"{words.count(count)} of them are {part} rows of the run itself", style="bold yellow"))
     if scored["openings"]:
         console.print(Text(f"seal: the run's test rows have been opened {scored['openings']} times"))
-    scores = _table("metric", "score")
+    scores = grid("metric", "score")
     for name, interval in scored["scores"].items():
         scores.add_row(Text(words.metric(name)), words.interval(interval))
     console.print(scores)
@@ -85,7 +85,7 @@ def show_comparison(content: Mapping[str, Any], console: Console) -> None:
     primary, metric = content["primary"], words.metric(content["metric"])
     console.print(Text(f"{first} and {second} on the same {words.count(content['rows'], 'row')}", style="bold"))
     console.print(Text(f"\n{words.line(content['says'])}\n"))
-    scores = _table("metric", first, second, "difference", "p", "adjusted p")
+    scores = grid("metric", first, second, "difference", "p", "adjusted p")
     for name, row in content["scores"].items():
         values = [words.interval(row["first"]), words.interval(row["second"]), words.signed(words.difference(row))]
         chances = [words.p_value(row["p_value"]), words.p_value(row["adjusted"])]
@@ -109,7 +109,8 @@ def _missing(estimates: Mapping[str, Mapping[str, Any]], console: Console) -> No
         console.print(Text(sentence))
 
 
-def _table(first: str, *others: str) -> Table:
+def grid(first: str, *others: str) -> Table:
+    """A table of numbers, right-aligned, whose first column is told in full."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column(first, overflow="fold")
     for name in others:

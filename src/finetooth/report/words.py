@@ -82,6 +82,11 @@ def baseline(name: str) -> str:
     return BASELINES.get(name) or line(name)
 
 
+def fold(told: Mapping[str, Any], repeats: int) -> str:
+    """How a fold is called; the deal is told where the rows were dealt several times."""
+    return f"repeat {told['repeat']}, fold {told['fold']}" if repeats > 1 else f"fold {told['fold']}"
+
+
 def number(value: float | None) -> str:
     """A number with four significant digits."""
     return "n/a" if value is None else f"{value:.4g}"

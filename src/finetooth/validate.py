@@ -1,0 +1,243 @@
+"""Cross-validation: the same plan on every fold of the rows that are not sealed, and what all of it comes to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from finetooth import baselines, machine, stops
+from finetooth.baselines import Rows
+from finetooth.conclude import rule_of
+from finetooth.durable import in_one_stroke
+from finetooth.errors import Interrupted, PlanError, RunError
+from finetooth.history import Step
+from finetooth.metrics import Metric, finite
+from finetooth.plan import Plan
+from finetooth.prepare import Material, decisions
+from finetooth.progress import Progress, Silent
+from finetooth.report import validated, words, write_validated
+from finetooth.resume import refuse_changes
+from finetooth.run import Run
+from finetooth.signals import caught
+from finetooth.splits import kfold
+from finetooth.table import Predictions, Split, Table
+from finetooth.train import TIDY, begin
+from finetooth.tune import looks
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The `number`-th fold of the `repeat`-th deal of the rows, both from 1."""
+
+    repeat: int
+    number: int
+    split: Split
+
+    @property
+    def name(self) -> str:
+        """By which its files are called."""
+        return f"{self.repeat}-{self.number}"
+
+
+def validate(
+    table: Table,
+    plan: Plan | None = None,
+    *,
+    model: str,
+    out: str | Path,
+    folds: int,
+    repeats: int = 1,
+    rows: int | None = None,
+    resume: bool = False,
+    metrics: Sequence[Metric] = (),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Tune `model` on each of `folds` folds of the rows to train and to validate; the test rows stay sealed.
+
+    The plan is resolved once, as `train` would for these rows, and is the same for every fold. Each of the `repeats`
+    deals the rows anew and counts the training seed up by one from the plan's, so that the spread has the luck of
+    both. `rows` starts small: at most so many rows of training and of validation are dealt. What a fold comes to is
+    kept in the directory `out` when it ends. Returns the content of report.json. Raises UserError for what is wrong
+    with the input, NonFiniteLoss, and Interrupted after a signal.
+    """
+    progress, plan, clock, run = progress or Silent(), plan or Plan(), perf_counter(), Run(Path(out))
+    going_on = resume and run.begun
+    if not going_on:
+        run.refuse_occupied()
+    material = Material.of(table, plan, model, rows=rows, metrics=metrics)
+    dealt = deal(material, plan, folds, repeats)
+    job = material.job(plan)
+    further = {"folds": folds, "repeats": repeats, "metrics": sorted(material.metrics)}
+    if going_on:
+        refuse_changes(run, table, job, further)
+        if run.finished:
+            progress.say(f"{run.path} is finished already")
+            return run.json("report.json")
+    else:
+        begin(out, table, job, progress, further)
+    for sentence in decisions(job):
+        progress.say(sentence)
+    times = f", {repeats} times" if repeats > 1 else ""
+    progress.say(f"the rows to train and to validate are dealt into {folds} folds{times}")
+    plan, reasons, goal = job.plan, job.reasons, job.goal
+    del job  # each fold loads a model of its own
+    prepared = perf_counter() - clock
+
+    run.folds.mkdir(exist_ok=True)
+    left = [fold for fold in dealt if not _ended(run, fold)]
+    if len(left) < len(dealt):
+        progress.say(f"{len(dealt) - len(left)} of {len(dealt)} folds are there already")
+    clock = perf_counter()
+    with caught() as received:
+        for i, fold in enumerate(left):
+            number = len(dealt) - len(left) + i + 1
+            progress.say(f"fold {number} of {len(dealt)}: training on {len(fold.split.train):,} rows")
+            watched = _Watched(progress, received, f"{number - 1} of {len(dealt)} folds", run)
+            kept, p = learn(material, plan, fold, watched)
+            run.write_predictions(fold.name, p)
+            run.write(f"folds/{fold.name}.json", kept)  # last: with it a fold has ended
+            found = f"{words.metric(goal.name)} {words.score(kept['scores'][goal.name])}"
+            progress.say(
+                f"fold {number} of {len(dealt)}: {found} at epoch {kept['chosen']['epoch']:g}"
+                f"{_time_left(perf_counter() - clock, left[: i + 1], left[i + 1 :])}"
+            )
+
+    said = [(fold, run.predictions(fold.name)) for fold in dealt]
+    write_out_of_fold(run, said)
+    deals = [_together([p for fold, p in said if fold.repeat == r + 1]) for r in range(repeats)]
+    every = [run.json(f"folds/{fold.name}.json") for fold in dealt]
+    seconds = {step: sum(kept["seconds"][step] for kept in every) for step in ("train", "baselines")}
+    spent = {"seconds": {"prepare": prepared, **seconds}, "peak_memory_bytes": machine.peak_memory()}
+    run.write("machine.json", {**machine.facts(), "precision": plan.precision, **spent})
+    rule = rule_of(plan, material.metrics, deals[0])
+    report = validated(run, table, material.metrics, goal, reasons, every, deals, rule)
+    write_validated(run, report)
+    return report
+
+
+def deal(material: Material, plan: Plan, folds: int, repeats: int) -> list[Fold]:
+    """Every fold of every deal of the rows that are not sealed. Raises UserError when there cannot be so many.
+
+    With a time column the first fold only trains, so the numbers begin with 2.
+    """
+    table, time = material.table, material.table.columns.time
+    if repeats < 1:
+        raise PlanError(f"repeats: found {repeats}, expected 1 or more.")
+    if repeats > 1 and time is not None:
+        raise PlanError(
+            f"repeats: found {repeats}, expected 1: rows with a time (the column '{time}') have one order, in which "
+            f"they cannot be dealt anew. Leave repeats away, or the time."
+        )
+    how: dict[str, Any] = {"seed": plan.split.seed, "stratify": plan.split.stratify, "near": material.clusters[1]}
+    return [
+        Fold(repeat + 1, number, split)
+        for repeat in range(repeats)
+        for number, split in enumerate(
+            kfold(table, material.split, folds, repeat=repeat, **how), start=1 if time is None else 2
+        )
+    ]
+
+
+def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tuple[dict[str, Any], Predictions]:
+    """Tune on the fold's training rows; what that came to, and what the best evaluation said of the other rows."""
+    clock, names = perf_counter(), material.names
+    job = material.job(plan.model_copy(update={"seed": plan.seed + fold.repeat - 1}), split=fold.split)
+    seen = list(looks(job, progress))
+    history = [epoch for epoch, _ in seen]
+    best = stops.best(job.goal, history)
+    seconds = {"train": perf_counter() - clock}
+    clock = perf_counter()
+    training, others = (Rows.of(material.table, ids, names) for ids in (fold.split.train, fold.split.validation))
+    fitted, left_out = baselines.without_network(training, names)
+    guessed = {name: job.scored(baseline.predict(others, names)) for name, baseline in fitted.items()}
+    seconds["baselines"] = perf_counter() - clock
+    kept = {
+        "repeat": fold.repeat,
+        "fold": fold.number,
+        "seed": job.plan.seed,
+        "rows": {"train": len(fold.split.train), "validation": len(fold.split.validation)},
+        "notes": list(fold.split.notes),
+        "epochs": [epoch.line() for epoch in history],
+        "chosen": {"step": history[best].step, "epoch": history[best].epoch},
+        "scores": _finite(history[best].scores),
+        "last": _finite(history[-1].scores),
+        "baselines": {name: _finite(scores) for name, scores in guessed.items()},
+        "left_out": left_out,
+        "seconds": seconds,
+    }
+    return kept, seen[best][1]
+
+
+def write_out_of_fold(run: Run, said: Sequence[tuple[Fold, Predictions]]) -> None:
+    """out_of_fold.parquet: id, label, probabilities in the order of the label names (in the metadata), fold, repeat."""
+    parts = [p for _, p in said]
+    table = pa.table(
+        {
+            "id": [row_id for p in parts for row_id in p.ids],
+            "label": [p.names[c] for p in parts for c in p.labels.tolist()],
+            "probabilities": [row for p in parts for row in p.probabilities],
+            "fold": [fold.number for fold, p in said for _ in p.ids],
+            "repeat": [fold.repeat for fold, p in said for _ in p.ids],
+        }
+    )
+    with in_one_stroke(run.path / "out_of_fold.parquet") as making:
+        parquet.write_table(table.replace_schema_metadata({"names": json.dumps(parts[0].names)}), making)
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """Tells on what it is told, and ends the fold in hand when a signal was received: the finished ones are kept."""
+
+    progress: Progress
+    received: list[int]
+    done: str
+    run: Run
+
+    def say(self, text: str) -> None:
+        self.progress.say(text)
+
+    def step(self, step: Step) -> None:
+        self.progress.step(step)
+        if step.step % TIDY == 0:
+            machine.release()
+        if self.received:
+            raise Interrupted(self.received[0], self.done, str(self.run.path))
+
+
+def _ended(run: Run, fold: Fold) -> bool:
+    """Whether the fold has come to its end. Raises RunError when what it left is damaged, or another fold's."""
+    if not (run.folds / f"{fold.name}.json").exists():
+        return False
+    run.json(f"folds/{fold.name}.json")
+    if run.predictions(fold.name).ids != list(fold.split.validation):
+        raise RunError(
+            f"{run.path}: predictions/{fold.name}.parquet has other rows than the fold; put the file back as it was, "
+            f"or take folds/{fold.name}.json away to have the fold trained again."
+        )
+    return True
+
+
+def _time_left(seconds: float, done: Sequence[Fold], to_come: Sequence[Fold]) -> str:
+    """The time goes with the rows: folds by time train on more and more of them."""
+    if not to_come:
+        return ""
+    known, unknown = (sum(len(fold.split.train) for fold in part) for part in (done, to_come))
+    return f", about {words.duration(seconds / known * unknown)} left"
+
+
+def _together(parts: Sequence[Predictions]) -> Predictions:
+    ids = [row_id for p in parts for row_id in p.ids]
+    labels, probabilities = (np.concatenate([getattr(p, key) for p in parts]) for key in ("labels", "probabilities"))
+    return Predictions(ids, labels, probabilities, parts[0].names)
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: finite(value) for name, value in scores.items()}
