@@ -1,0 +1,38 @@
+"""The copy in bf16 computes, the fp32 weights learn."""
+
+from __future__ import annotations
+
+import torch
+import transformers as tf
+
+from finetooth.twin import Twin
+from tests import tiny
+
+
+def test_the_twin_computes_and_the_master_learns() -> None:
+    torch.manual_seed(0)
+    net = tf.AutoModelForSequenceClassification.from_config(tiny.config("bert"))
+    net.bert.embeddings.requires_grad_(False)
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    twin = Twin(net, "bf16")
+    for each in (net, twin.net):
+        each.bert.embeddings.requires_grad_(False)
+    twin.learn()
+    assert {p.dtype for p in twin.net.parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    twin.net(input_ids=torch.tensor([[2, 5, 3]])).logits.float().sum().backward()
+    twin.hand_over()
+    assert all((p.grad is None) != p.requires_grad or "pooler" in n for n, p in net.named_parameters())
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-4)
+    optimizer.step()
+    twin.follow()
+    for (name, own), copy in zip(net.named_parameters(), twin.net.parameters(), strict=True):
+        assert torch.equal(copy, own.bfloat16()), name
+        assert copy.grad is None
+    moved = {name for name, p in net.named_parameters() if not torch.equal(p, before[name])}
+    assert moved and not any("embeddings" in name for name in moved)
+
+
+def test_in_fp32_the_twin_is_the_net_itself() -> None:
+    net = tf.AutoModelForSequenceClassification.from_config(tiny.config("bert"))
+    assert Twin(net, "fp32").net is net
