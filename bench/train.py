@@ -49,7 +49,7 @@ def ours(split: int, seed: int, out: Path, quick: bool) -> dict[str, Any]:
     plan = ft.Plan.read(QUICK) if quick else ft.Plan()
     plan = plan.model_copy(update={"seed": seed, "split": plan.split.model_copy(update={"seed": split})})
     run = ft.train(table, plan, model="minilm", out=out)
-    whole = perf_counter() - began
+    whole, peak = perf_counter() - began, machine.peak_memory()
     # The first file that is written once the best model lies there.
     seconds = (out / "predictions" / "validation.parquet").stat().st_mtime - now
     p = run.predictions("validation")
@@ -58,6 +58,7 @@ def ours(split: int, seed: int, out: Path, quick: bool) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "whole": whole,
+        "peak_memory_bytes": peak,
         "spent": run.json("machine.json")["seconds"],
         "plan": run.plan.values(),
         "validation": marked(p.ids, p.decided == p.labels),
@@ -139,14 +140,15 @@ def trainer(split: int, seed: int, out: Path, bf16: bool) -> dict[str, Any]:
     made, _, rows = teacher("minilm", split, seed, out, bf16)
     made.train()
     made.save_model(str(out / "best"))
-    seconds = perf_counter() - began
+    seconds, peak = perf_counter() - began, machine.peak_memory()
     parts = holdout(ft.read(data.path("movies")), seed=split)
 
     def answered(part: str) -> dict[str, Any]:
         said = made.predict(rows(part))
         return marked(getattr(parts, part), said.predictions.argmax(-1) == said.label_ids)
 
-    return {"seconds": seconds, "validation": answered("validation"), "test": answered("test")}
+    scored = {part: answered(part) for part in ("validation", "test")}
+    return {"seconds": seconds, "peak_memory_bytes": peak, **scored}
 
 
 def one(side: str, split: int, seed: int) -> None:
@@ -157,7 +159,7 @@ def one(side: str, split: int, seed: int) -> None:
             result = trainer(split, seed, out, side.endswith("bf16"))
         else:
             result = ours(split, seed, out, side.endswith("quick"))
-    print(json.dumps({**result, "commit": common.commit(), "peak_memory_bytes": machine.peak_memory()}))
+    print(json.dumps({**result, "commit": common.commit()}))
 
 
 def accuracy(part: dict[str, Any]) -> float:
