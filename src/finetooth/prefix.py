@@ -245,7 +245,7 @@ class Prefix:
         return total.hexdigest()[:32]
 
 
-BUDGETS = {"cpu": 4096, "cuda": 65536}  # padded tokens that are computed at once
+BUDGETS = {"cpu": 2048, "cuda": 65536}  # padded tokens that are computed at once
 HEAD = ("id2label", "label2id", "num_labels", "problem_type", "_", "transformers_version", "dtype", "architectures")
 
 
