@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from finetooth import checkpoint, machine, stops
+from finetooth import checkpoint, machine, signals, stops
 from finetooth.conclude import calibrate, judge_baselines, rule_of
 from finetooth.durable import sync_all
 from finetooth.errors import Interrupted, NonFiniteLoss, RunError
@@ -111,7 +108,7 @@ def _train(
     clock, enough = perf_counter(), stops.never()
     if job.plan.early_stopping_patience is not None:
         enough = stops.patience(job.goal, job.plan.early_stopping_patience)
-    with _signals() as received:
+    with signals.collected() as received:
         for step in () if enough(state.history) else fit(state, job.batches, job.recipe, job.scores):
             progress.step(step)
             if step.step % TIDY == 0:
@@ -122,7 +119,7 @@ def _train(
                 checkpoint.save(state, run.checkpoints, identity(job))
                 checkpoint.keep(run.checkpoints, {step.step, *(e.step for e in _best(state, job))})
             if received:
-                raise Interrupted(received[0], state.step, str(run.path))
+                raise Interrupted(received[0], f"after step {state.step}", str(run.path))
             if step.ended and enough(state.history):
                 progress.say(f"stopped early: no better {job.goal.name} since epoch {_best(state, job)[0].epoch:g}")
                 break
@@ -192,28 +189,3 @@ def _save_due(step: Step, state: State, job: Job) -> bool:
     """At each multiple of save_every, and whenever the evaluation that just ended is the best so far."""
     best = step.ended is not None and _best(state, job)[0].step == step.step
     return best or passed(step.since, step.epoch, job.plan.save_every)
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect the first Ctrl-C or SIGTERM, so that the step in hand can end; a second one acts at once."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-
-    def put_back() -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    def handle(number: int, frame: Any) -> None:
-        received.append(number)
-        put_back()
-
-    for each in before:
-        signal.signal(each, handle)
-    try:
-        yield received
-    finally:
-        put_back()
