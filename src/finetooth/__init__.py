@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from finetooth.readers import Ingredient, combine, read
     from finetooth.rehearse import rehearse
     from finetooth.run import Run
+    from finetooth.search import Space, search
     from finetooth.table import Predictions, Split, Table
     from finetooth.train import train
 
@@ -33,6 +34,7 @@ _HOMES = {
     "Plan": "plan",
     "Predictions": "table",
     "Run": "run",
+    "Space": "search",
     "Split": "table",
     "Table": "table",
     "answers": "evaluate",
@@ -43,6 +45,7 @@ _HOMES = {
     "evaluate_rows": "evaluate",
     "read": "readers",
     "rehearse": "rehearse",
+    "search": "search",
     "train": "train",
 }
 
@@ -52,6 +55,7 @@ __all__ = [
     "Plan",
     "Predictions",
     "Run",
+    "Space",
     "Split",
     "Table",
     "answers",
@@ -62,6 +66,7 @@ __all__ = [
     "evaluate_rows",
     "read",
     "rehearse",
+    "search",
     "train",
 ]
 
