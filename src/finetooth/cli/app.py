@@ -19,6 +19,7 @@ from finetooth.cli.demo import demo
 from finetooth.cli.evaluate import evaluate
 from finetooth.cli.predict import predict
 from finetooth.cli.runs import runs
+from finetooth.cli.search import search
 from finetooth.cli.train import train
 from finetooth.errors import FinetoothError, Interrupted, UserError, nearest
 
@@ -26,15 +27,17 @@ VERBS: dict[str, Callable[..., None]] = {
     "check": check,
     "demo": demo,
     "train": train,
+    "search": search,
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
     "runs": runs,
 }
-LATER = ("validate", "search", "plan", "suggest", "explain", "export", "serve", "watch")
+LATER = ("validate", "plan", "suggest", "explain", "export", "serve", "watch")
 
 STOPPED = (
-    "stopped before the work was done; what was saved is kept. Give the same command again (train: with --resume)."
+    "stopped before the work was done; what was saved is kept. Give the same command again (train and search: with "
+    "--resume)."
 )
 
 app = typer.Typer(

@@ -92,7 +92,8 @@ class Talk:
 
     def step(self, step: Step) -> None:
         """A bar with the time left on a terminal; otherwise a line every half minute and at each evaluation."""
-        self._first = self._first or (step.step, time.monotonic())
+        if self._first is None or step.step <= self._first[0]:  # another training began
+            self._first = (step.step, time.monotonic())
         if self.console.is_terminal:
             self._bar(step)
         if step.ended is not None:
@@ -123,9 +124,10 @@ class Talk:
             )
             self._bars.start()
             self._bars.add_task("training", total=step.steps, loss=step.loss)
-        self._bars.update(self._bars.task_ids[0], completed=step.step, loss=step.loss)
+        self._bars.update(self._bars.task_ids[0], total=step.steps, completed=step.step, loss=step.loss)
         if step.step == step.steps:
             self._bars.stop()
+            self._bars = None
 
     def foretell(self, foretold: Mapping[str, Any]) -> None:
         """What a dry run found."""
