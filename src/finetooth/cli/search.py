@@ -68,6 +68,8 @@ def search(
         varied = Space.read(space, ranges, chosen)
         table = read(data, **chosen.data.columns(input=input, label=label, group=group, time=time, id=id))
         talk.say(f"{len(table):,} rows read from {data}")
+        for finding in table.found:
+            talk.say(finding.told())
         content = seek(
             table,
             chosen,

@@ -26,12 +26,13 @@ Line = Mapping[str, Any]
 def history(content: Content) -> str:
     """The score of each trial in the order they were tried, and the best so far."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = canvas(7.2, 3.4)
+        figure, axes = canvas(5.6, 3.3)
         complete, name = _in_state(content, "complete"), words.metric(content["goal"]["metric"])
         _points(axes, content, lambda trial: trial["number"])
         top = (np.maximum if content["goal"]["better"] == "higher" else np.minimum).accumulate
-        numbers = [trial["number"] for trial in complete]
-        axes.step(numbers, top([t["score"] for t in complete]), where="post", color=SERIES[0], label="best so far")
+        numbers, so_far = [trial["number"] for trial in complete], top([trial["score"] for trial in complete]).tolist()
+        numbers, so_far = [*numbers, content["trials"][-1]["number"]], [*so_far, so_far[-1]]
+        axes.step(numbers, so_far, where="post", color=SERIES[0], label="best so far")
         base = content["base"]
         if base is not None and base["state"] == "complete":
             axes.axhline(base["score"], color=INK, lw=1, ls=DASHES[2], label="the plan as it stands")

@@ -16,6 +16,7 @@ from finetooth.report import words
 from finetooth.report.page import template
 
 TOLD = 10  # trials in the terminal
+WIDE = 200  # characters of a line that no terminal shows
 ENOUGH = 20  # trials; with fewer, what mattered is guessed from too little
 
 Content = Mapping[str, Any]
@@ -139,13 +140,15 @@ def show_search(content: Content, console: Console) -> None:
     console.print(Text(f"\n{words.line(answer(content))} {caution(content)}\n"))
     grid = Grid(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("trial", words.metric(content["goal"]["metric"]), *content["space"], "looks", "took"):
-        grid.add_column(Text(name), justify="right", no_wrap=True)
+        grid.add_column(Text(name), justify="right", overflow="fold")
     for trial in [t for t in ranked(content) if t["state"] == "complete"][:TOLD]:
         own = content["base"] is not None and trial["number"] == content["base"]["number"]
         cells = [words.clip(words.value(value), 30) for value in trial["values"].values()]
         took = f"as {trial['twin']}" if trial["twin"] is not None else words.duration(trial["seconds"])
         number = f"{trial['number']}{' (plan)' if own else ''}"
         grid.add_row(*map(Text, (number, words.score(trial["score"]), *cells, str(len(trial["looks"])), took)))
+    if not console.is_terminal:
+        console.width = WIDE
     console.print(grid)
     console.print(Text(counted(content)))
     shares = content["importance"] or {}

@@ -125,6 +125,7 @@ def search(
             if content is None:
                 reasons = {trial.reason: trial for trial in study.trials() if trial.reason}
                 told = "; ".join(f"trial {trial.number}: {reason}" for reason, trial in [*reasons.items()][:3])
+                told = told or "The time was over before the first one was begun."
                 raise RunError(f"{out}: no trial came to its end, so there is no best one. {told}")
             return content
         finally:
