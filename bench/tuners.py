@@ -2,8 +2,8 @@
 
 Run: python bench/tuners.py
 
-Nothing is trained: a trial's score is a made-up surface of four keys, whose best learning rate moves with the batch size,
-with noise as validation rows have it. What is told is the true value of the plan that a search would have picked.
+Nothing is trained: a trial's score is a made-up surface of four keys, whose best learning rate moves with the batch
+size, with noise as validation rows have it. What is told is the true value of the plan that a search would have picked.
 """
 
 from __future__ import annotations

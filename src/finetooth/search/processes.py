@@ -28,12 +28,15 @@ def work_together(setup: Setup, received: list[int], progress: Progress) -> None
     context = multiprocessing.get_context("spawn")  # torch does not survive a fork in the middle of its work
     alone, threads = context.Lock(), max(1, torch.get_num_threads() // setup.jobs)
     running: dict[Connection, Any] = {}
+    # Ctrl-C reaches every process of a terminal; ours are born deaf to it, since this one ends them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         for _ in range(setup.jobs):
             ours, theirs = context.Pipe(duplex=False)
             running[ours] = context.Process(target=_worker, args=(setup, alone, threads, theirs), daemon=True)
             running[ours].start()
             theirs.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         while running:
             for connection in wait([*running], timeout=GLANCE):
                 assert isinstance(connection, Connection), "nothing else is waited for"
@@ -48,6 +51,7 @@ def work_together(setup: Setup, received: list[int], progress: Progress) -> None
             if received:
                 raise Interrupted(received[0], "in the middle of its trials, which will begin anew", str(setup.out))
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for process in running.values():
             process.terminate()
         for process in running.values():
@@ -65,7 +69,6 @@ def _refuse_failure(process: Any) -> None:
 
 def _worker(setup: Setup, alone: AbstractContextManager[object], threads: int, to_parent: Connection) -> None:
     """One process: it prepares the rows once, then takes trials."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent ends us
     torch.set_num_threads(threads)
     try:
         with joined(setup.out):

@@ -15,7 +15,7 @@ from finetooth.search.space import Space, Values
 from finetooth.search.trial import Trial, frozen, library
 
 Tuner = Callable[[Space, Sequence[Trial], int], Values | None]
-STARTUP = 4  # trials at random before a model of the scores is asked
+STARTUP = 7  # trials at random before a model of the scores is asked (bench/tuners.py)
 
 
 def bayes(space: Space, trials: Sequence[Trial], seed: int) -> Values:
