@@ -46,9 +46,9 @@ def history(content: Content) -> str:
 
 
 def importance(content: Content) -> str:
-    """The share of the scores' variance that each key accounts for."""
+    """What each key accounts for by itself, of what all of them do by themselves."""
     bars = [[key, share] for key, share in content["importance"].items()]
-    return draw({"kind": "bars", "title": "share of the variance of the scores", "bars": bars}, "importance")
+    return draw({"kind": "bars", "title": "share of the variance that single keys explain", "bars": bars}, "importance")
 
 
 def slices(content: Content, key: str, prefix: str) -> str:

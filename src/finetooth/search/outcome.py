@@ -50,9 +50,10 @@ def outcome(setup: Setup, job: Job, trials: Sequence[Trial], best: Trial, over: 
 
 
 def importance(trials: Sequence[Trial], space: Space, goal: Metric) -> dict[str, float] | None:
-    """How much of the variance of the scores each key accounts for, in a forest fitted to them; None where none does.
+    """How much of the scores' variance each key explains by itself, in a forest fitted to them; the shares add up to 1.
 
-    Functional ANOVA, Hutter et al. 2014 (An Efficient Approach for Assessing Hyperparameter Importance).
+    None where the trials do not differ. Functional ANOVA, Hutter et al. 2014 (An Efficient Approach for Assessing
+    Hyperparameter Importance).
     """
     told = [trial for trial in trials if trial.state == COMPLETE and trial.twin is None]
     if len({trial.score for trial in told}) < 2:
