@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from finetooth.readers import Ingredient, combine, read
     from finetooth.rehearse import rehearse
     from finetooth.run import Run
+    from finetooth.search import Space, search
     from finetooth.table import Predictions, Split, Table
     from finetooth.train import train
     from finetooth.validate import validate
@@ -34,6 +35,7 @@ _HOMES = {
     "Plan": "plan",
     "Predictions": "table",
     "Run": "run",
+    "Space": "search",
     "Split": "table",
     "Table": "table",
     "answers": "evaluate",
@@ -44,6 +46,7 @@ _HOMES = {
     "evaluate_rows": "evaluate",
     "read": "readers",
     "rehearse": "rehearse",
+    "search": "search",
     "train": "train",
     "validate": "validate",
 }
@@ -54,6 +57,7 @@ __all__ = [
     "Plan",
     "Predictions",
     "Run",
+    "Space",
     "Split",
     "Table",
     "answers",
@@ -64,6 +68,7 @@ __all__ = [
     "evaluate_rows",
     "read",
     "rehearse",
+    "search",
     "train",
     "validate",
 ]

@@ -55,11 +55,11 @@ class NonFiniteLoss(FinetoothError):
 
 
 class Interrupted(FinetoothError):
-    """Stopped by a signal between two steps; what was `done` is saved."""
+    """Stopped by a signal between two steps; `where` says at which moment, `kept` where what was done is saved."""
 
-    def __init__(self, signal: int, done: str, run: str) -> None:
+    def __init__(self, signal: int, where: str, kept: str) -> None:
         self.signal = signal
-        super().__init__(f"stopped after {done}; saved in {run}. To go on, give the same command with --resume added.")
+        super().__init__(f"stopped {where}; saved in {kept}. To go on, give the same command with --resume added.")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -320,6 +320,16 @@ class Plan(Section):
         """As plain values, ready for YAML or JSON."""
         return self.model_dump(mode="json")
 
+    def text(self, reasons: Mapping[str, str]) -> str:
+        """As `read` takes it, a line for each key, with the reason where there is one."""
+        lines = []
+        for key, value in self.values().items():
+            flow = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
+            # YAML ends a lone scalar with a document end, which has no place after a key.
+            text = f"{key}: {flow.removesuffix('...' + chr(10)).rstrip()}"
+            lines.append(text + (f"  # {reasons[key]}" if key in reasons else ""))
+        return "\n".join(lines) + "\n"
+
 
 def _known(key: str, part: Any, family: Mapping[str, Sequence[str]]) -> None:
     """Refuse a part whose name or options the family does not have; functions of one's own pass."""

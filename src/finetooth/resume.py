@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from finetooth import checkpoint, stops
 from finetooth.errors import RunError
 from finetooth.loop import State
+from finetooth.plan import Plan
 from finetooth.prepare import Job
 from finetooth.progress import Progress
 from finetooth.run import Run
@@ -51,17 +53,31 @@ def refuse_changes(run: Run, table: Table, job: Job, further: Mapping[str, Any] 
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in may_differ]
     if run.split != job.split:
         changed.append("split")
-    plan, then = job.plan.values(), run.plan.values()
-    changed += [f"{key} (was {then[key]}, now {plan[key]})" for key in plan if plan[key] != then[key]]
+    refuse(run.path, "run", [*changed, *differing(run.plan.values(), job.plan.values())])
+    refuse_unnamed(run.path, job.plan)
+
+
+def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Each key whose value is another now, with both."""
+    return [f"{key} (was {then.get(key)}, now {now[key]})" for key in now if then.get(key) != now[key]]
+
+
+def refuse(path: Path, what: str, changed: Sequence[str]) -> None:
+    """Raise RunError, naming what was changed, if anything was."""
     if changed:
         raise RunError(
-            f"{run.path}: cannot go on, since these are not what the run began with: {', '.join(changed)}. Put them "
-            f"back, or begin a new run with another --out."
+            f"{path}: cannot go on, since these are not what the {what} began with: {', '.join(changed)}. Put them "
+            f"back, or begin a new {what} with another --out."
         )
-    unnamed = [key for key in plan if isinstance(plan[key], dict) and "<" in str(plan[key].get("use"))]
+
+
+def refuse_unnamed(path: Path, plan: Plan) -> None:
+    """Raise RunError for a function in the plan that cannot be told from another."""
+    values = plan.values()
+    unnamed = [key for key in values if isinstance(values[key], dict) and "<" in str(values[key].get("use"))]
     if unnamed:
         raise RunError(
-            f"{run.path}: cannot go on, since {unnamed[0]} is a function without a name of its own, which may have "
+            f"{path}: cannot go on, since {unnamed[0]} is a function without a name of its own, which may have "
             f"changed; define it with def at the top of a module."
         )
 

@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-import yaml
 from numpy.typing import NDArray
 from pyarrow import parquet
 
@@ -257,13 +256,8 @@ class Run:
 
     def write_plan(self, plan: Plan, reasons: Mapping[str, str]) -> None:
         """plan.yaml: every value that was used, with the reason where finetooth chose it."""
-        lines = ["# Every value that was used. `finetooth train DATA --plan` takes this file."]
-        for key, value in plan.values().items():
-            flow = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
-            # YAML ends a lone scalar with a document end, which has no place after a key.
-            text = f"{key}: {flow.removesuffix('...' + chr(10)).rstrip()}"
-            lines.append(text + (f"  # {reasons[key]}" if key in reasons else ""))
-        self.write("plan.yaml", "\n".join(lines) + "\n")
+        opening = "# Every value that was used. `finetooth train DATA --plan` takes this file.\n"
+        self.write("plan.yaml", opening + plan.text(reasons))
 
     def write_epochs(self, history: Iterable[Epoch]) -> None:
         """epochs.jsonl, one line per evaluation."""

@@ -120,7 +120,7 @@ def _train(
                 checkpoint.save(state, run.checkpoints, identity(job))
                 checkpoint.keep(run.checkpoints, {step.step, *(e.step for e in _best(state, job))})
             if received:
-                raise Interrupted(received[0], f"step {state.step}", str(run.path))
+                raise Interrupted(received[0], f"after step {state.step}", str(run.path))
             if step.ended and enough(state.history):
                 progress.say(f"stopped early: no better {job.goal.name} since epoch {_best(state, job)[0].epoch:g}")
                 break

@@ -209,7 +209,7 @@ class _Watched:
         if step.step % TIDY == 0:
             machine.release()
         if self.received:
-            raise Interrupted(self.received[0], self.done, str(self.run.path))
+            raise Interrupted(self.received[0], f"after {self.done}", str(self.run.path))
 
 
 def _ended(run: Run, fold: Fold) -> bool:

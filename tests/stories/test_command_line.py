@@ -243,6 +243,53 @@ def test_ctrl_c_keeps_the_finished_folds_and_says_how_to_go_on(reviews: Path, ti
     assert "of 3 folds" in said.splitlines()[-1] and "--resume" in said.splitlines()[-1] and "Traceback" not in said
 
 
+def test_a_search_gives_a_plan_that_train_takes(finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("freeze: [0, embeddings]\n")
+    words = ["search", reviews, "--model", tiny_bert, "--out", tmp_path / "found", *FAST, "--set", "epochs=1"]
+    words += ["--space", tmp_path / "space.yaml", "--set", "batch_size=[16, 32]", "--tuner", "grid", "--rows", 60]
+    found = finetooth(*words, "--trials", 3)
+    assert found.status == 0 and found.out == ""
+    assert "3 of 3: trial" in found.err and "the best of 3 trials" in found.err and "optimistic" in found.err
+    assert f"--plan {tmp_path / 'found' / 'best.yaml'} --rows 60 --out RUN" in found.err
+    told = json.loads(finetooth(*words, "--resume", "--json").out)
+    assert told["counts"] == {"complete": 4, "pruned": 0, "failed": 0}, "a grid goes on to its end"
+
+    best = ["--plan", tmp_path / "found" / "best.yaml", "--rows", 60, "--json"]
+    trained = finetooth("train", reviews, "--model", tiny_bert, "--out", tmp_path / "run", *best)
+    assert json.loads(trained.out)["best"]["value"] == told["best"]["score"]
+    assert [line["run"] for line in json.loads(finetooth("runs", tmp_path, "--json").out)["runs"]] == ["run"]
+
+    for more, says in (
+        ([], "is a search already; choose another --out, or add --resume"),
+        (["--resume", "--set", "batch_size=[8, 32]"], "cannot go on, since these are not what the search began with"),
+        (["--out", tmp_path / "new", "--set", "lerning_rate=1e-5..1e-3"], "did you mean 'learning_rate'?"),
+        (["--out", tmp_path / "new", "--set", "split.seed=0..3"], "split.seed: cannot vary in a search"),
+    ):
+        refused = finetooth(*words, *more)
+        assert refused.status == 2 and says in refused.err.splitlines()[-1], more
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_search_that_is_stopped_says_how_to_go_on(finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    words = ["search", reviews, "--model", tiny_bert, "--out", tmp_path / "found", *FAST, "--set", "epochs=3"]
+    words += ["--set", "freeze=0..2", "--set", "dropout=0..0.3", "--tuner", "random", "--trials"]
+    command = [sys.executable, "-c", "from finetooth.cli import main; main()", *map(str, words), "500"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "2 of 500: trial 1" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "in the middle of a trial, which will begin anew" in said and "--resume" in said and "Traceback" not in said
+    kept = [json.loads(line) for line in (tmp_path / "found" / "trials.jsonl").read_text().splitlines()]
+    ended = [trial for trial in kept if trial["state"] == "complete"]
+    assert len(ended) >= 2 and (tmp_path / "found" / "best.yaml").exists()
+    told = json.loads(finetooth(*words, len(kept), "--resume", "--json").out)
+    assert told["trials"][: len(ended)] == ended and len(told["trials"]) == len(kept)
+
+
 def test_check_tells_shows_and_mends(finetooth, reviews: Path, tmp_path: Path) -> None:
     with open(reviews, "a", encoding="utf-8") as file:
         file.write("no label at all,\n<script>alert(1)</script> &amp; so on,positive\n")

@@ -19,6 +19,7 @@ from finetooth.cli.demo import demo
 from finetooth.cli.evaluate import evaluate
 from finetooth.cli.predict import predict
 from finetooth.cli.runs import runs
+from finetooth.cli.search import search
 from finetooth.cli.train import train
 from finetooth.cli.validate import validate
 from finetooth.errors import FinetoothError, Interrupted, UserError, nearest
@@ -28,16 +29,17 @@ VERBS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "train": train,
     "validate": validate,
+    "search": search,
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
     "runs": runs,
 }
-LATER = ("search", "plan", "suggest", "explain", "export", "serve", "watch")
+LATER = ("plan", "suggest", "explain", "export", "serve", "watch")
 
 STOPPED = (
-    "stopped before the work was done; what was saved is kept. Give the same command again (train, validate: with "
-    "--resume)."
+    "stopped before the work was done; what was saved is kept. Give the same command again (train, validate and search: "
+    "with --resume)."
 )
 
 app = typer.Typer(

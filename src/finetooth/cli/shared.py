@@ -126,9 +126,10 @@ class Talk:
             )
             self._bars.start()
             self._bars.add_task("training", total=step.steps, loss=step.loss)
-        self._bars.update(self._bars.task_ids[0], completed=step.step, loss=step.loss)
+        self._bars.update(self._bars.task_ids[0], total=step.steps, completed=step.step, loss=step.loss)
         if step.step == step.steps:
             self._bars.stop()
+            self._bars = None
 
     def foretell(self, foretold: Mapping[str, Any]) -> None:
         """What a dry run found."""

@@ -63,7 +63,7 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     told = ("metric", "score", "interval", "signed", "p_value", "p_equals", "baseline", "number", "count", "duration")
-    environment.filters |= {name: getattr(words, name) for name in (*told, "size", "clip", "line")}
+    environment.filters |= {name: getattr(words, name) for name in (*told, "size", "clip", "line", "value")}
     environment.filters |= {"ends": ends, "at": at}
     return environment.get_template(name)
 

@@ -92,6 +92,13 @@ def number(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.4g}"
 
 
+def value(given: Any) -> str:
+    """A value of the plan, as people write it."""
+    if isinstance(given, float):
+        return f"{given:.4g}"
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+
+
 def count(value: int, noun: str = "") -> str:
     """1,057 rows; the noun is given in the singular."""
     if not noun:
