@@ -38,7 +38,7 @@ VERBS: dict[str, Callable[..., None]] = {
 LATER = ("plan", "suggest", "explain", "export", "serve", "watch")
 
 STOPPED = (
-    "stopped before the work was done; what was saved is kept. Give the same command again (train, validate and search: "
+    "stopped before the work was done; what was saved is kept. Give the same command again (train, validate, search: "
     "with --resume)."
 )
 
