@@ -1,8 +1,8 @@
 """Five-fold cross-validation beside a StratifiedKFold loop around transformers' Trainer. Run: python bench/validate.py
 
 Movie reviews, MiniLM. At 2,000 rows both sides in full, with three training seeds, the sides taking turns; at full size
-ours in full, the peer extrapolated from one of its folds. Ours: recipes/quick.yaml, no store there beforehand, everything
-from the file to the report. The Trainer as in train.py, in bf16, the faster of its two; the mean over folds of its best
+ours in full, the peer extrapolated from one of its folds. Ours: recipes/quick.yaml, no store there beforehand, from the
+file to the report. The Trainer as in train.py, in bf16, the faster of its two; the mean over folds of its best
 epoch's accuracy, as ours.
 """
 
