@@ -3,7 +3,7 @@
 Movie reviews, MiniLM. At 2,000 rows both sides in full, with three training seeds, the sides taking turns; at full size
 ours in full, the peer extrapolated from one of its folds. Ours: recipes/quick.yaml, no store there beforehand, from the
 file to the report. The Trainer as in train.py, in bf16, the faster of its two; the mean over folds of its best
-epoch's accuracy, as ours.
+epoch's accuracy, as ours. Seeds that are there already are not run again.
 """
 
 from __future__ import annotations
@@ -88,10 +88,13 @@ def main() -> None:
         side, rows, seed, folds = sys.argv[1], int(sys.argv[2]) or None, int(sys.argv[3]), int(sys.argv[4])
         print(json.dumps(ours(rows, seed) if side == "ours" else peer(rows, seed, folds)))
         return
-    found: dict[str, Any] = {"2,000 rows": {}}
+    path = common.RESULTS / "validate.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    found: dict[str, Any] = {"2,000 rows": kept.get("2,000 rows", {})}
     for seed in SEEDS:
-        found["2,000 rows"][str(seed)] = {side: asked(side, ROWS, seed) for side in ("ours", "peer")}
-        common.write("validate", found)
+        if str(seed) not in found["2,000 rows"]:
+            found["2,000 rows"][str(seed)] = {side: asked(side, ROWS, seed) for side in ("ours", "peer")}
+            common.write("validate", found)
     runs = found["2,000 rows"].values()
     ratios = [run["peer"]["seconds"] / run["ours"]["seconds"] for run in runs]
     gaps = [statistics.mean(run["ours"]["scores"]) - statistics.mean(run["peer"]["scores"]) for run in runs]
