@@ -36,3 +36,13 @@ def test_the_twin_computes_and_the_master_learns() -> None:
 def test_in_fp32_the_twin_is_the_net_itself() -> None:
     net = tf.AutoModelForSequenceClassification.from_config(tiny.config("bert"))
     assert Twin(net, "fp32").net is net
+
+
+def test_many_small_gradients_are_added_up_in_fp32() -> None:
+    net = torch.nn.Linear(1, 1, bias=False)
+    twin = Twin(net, "bf16")
+    twin.learn()
+    for _ in range(1000):
+        twin.net(torch.ones(1, 1, dtype=torch.bfloat16)).sum().backward()
+        twin.hand_over()
+    assert float(net.weight.grad) == 1000.0, "in bf16 it stops at 256"

@@ -95,9 +95,9 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
                     logits = ask(inputs, batches.encoded.keys[batch.rows])
                     losses = recipe.loss(logits, batch.targets.to(recipe.device)) * batch.weights.to(recipe.device)
                     torch.autograd.backward(losses.sum() / weight)
+                    twin.hand_over()
                     parts.append(losses.detach())
 
-            twin.hand_over()
             total, norm = float(torch.cat(parts).sum()), float(clip_grad_norm_(net.parameters(), recipe.max_grad_norm))
             if not (isfinite(total) and isfinite(norm)):
                 state.optimizer.zero_grad()

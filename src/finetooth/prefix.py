@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -122,23 +123,33 @@ class Prefix:
             return whole
         with torch.inference_mode(), evaluating(net):
             state = found.prefix(net, inputs)
-        store = self._laid_out(net, found, state, inputs)
-        if store is None or (epochs < 1.0 and not _finished(store)):
+        of_tokens = ragged(inputs, state)
+        # The cut itself, for the same batch and without what the padding came to, is exact.
+        seen = inputs["attention_mask"].reshape(*state.shape[:2], *[1] * (state.ndim - 2)) if of_tokens else 1
+        gap = difference(net, found, inputs, state * seen)
+        if not gap <= EXACT or (not of_tokens and "attention_mask" in inputs):
+            self.progress.say(
+                f"what is frozen is computed again each time: asked from block {found.blocks + 1} on, the network "
+                f"says something else than as a whole (by {gap:.2g} of what tells rows apart)"
+            )
             return whole
         try:
+            store = self._laid_out(net, found, state, inputs)
+            if store is None or (epochs < 1.0 and not _finished(store)):
+                return whole
             self._build(store, net, found)
             kept = store.read(self.rows.keys[few]).to(state.device)
         except OSError as error:
-            self.progress.say(f"what is frozen is computed again each time: {store.path.parent}: {error.strerror}")
+            self.progress.say(f"what is frozen is computed again each time: {self.folder}: {error.strerror}")
             return whole
-        # The cut itself, for the same batch, is exact; what is stored was computed in other company.
-        computed = torch.where(kept == 0, kept, state)  # without what the padding came to
-        gap, rounding = (difference(net, found, inputs, each) for each in (computed, kept))
-        if not (gap <= EXACT and rounding <= TOLERANCE[store.dtype]):
+        # What is stored was computed in other company.
+        rounding = difference(net, found, inputs, kept)
+        if not rounding <= TOLERANCE[store.dtype]:
+            (store.path.parent / "finished").unlink(missing_ok=True)
             shutil.rmtree(store.path.parent, ignore_errors=True)
             self.progress.say(
-                f"what is frozen is computed again each time: asked from block {found.blocks + 1} on, the network "
-                f"says something else than as a whole (by {max(gap, rounding):.2g} of what tells rows apart)"
+                f"what is frozen is computed again each time: what was stored is not what the network computes now "
+                f"(by {rounding:.2g} of what tells rows apart)"
             )
             return whole
 
@@ -230,7 +241,8 @@ class Prefix:
         """The digest of all that the stored numbers depend on."""
         total, depth = sha256(), self.layers.deepest - found.blocks
         config = {k: v for k, v in net.config.to_dict().items() if not k.startswith(HEAD) and "drop" not in k}
-        about = [VERSION, torch.__version__, machine.device(), found.stack, found.blocks, BUDGETS, config]
+        about = [VERSION, *map(version, ("torch", "transformers", "finetooth")), net.config._attn_implementation]
+        about += [machine.device(), found.stack, found.blocks, BUDGETS, config]
         total.update(json.dumps(about, sort_keys=True, default=str).encode())
         below = [(n, p.detach()) for n, p in net.named_parameters() if self.layers.parameters[n] >= depth]
         below += [(n, b) for n, b in net.named_buffers() if self.layers.modules[n.rpartition(".")[0]] >= depth]
@@ -255,7 +267,10 @@ def stores() -> Path:
 
 
 def _finished(store: Store) -> bool:
-    return (store.path.parent / "finished").exists() and store.path.stat().st_size == store.bytes
+    try:
+        return (store.path.parent / "finished").exists() and store.path.stat().st_size == store.bytes
+    except FileNotFoundError:  # another process makes room
+        return False
 
 
 def _make_room(folder: Path, left: int, keep: Path) -> None:
@@ -265,6 +280,7 @@ def _make_room(folder: Path, left: int, keep: Path) -> None:
     sizes = [(path / "states").stat().st_size for path in others]
     while others and sum(sizes) > left:
         # Who is still reading it goes on doing so: the file lives as long as it is open.
+        (others[0] / "finished").unlink(missing_ok=True)
         shutil.rmtree(others.pop(0), ignore_errors=True)
         sizes.pop(0)
 

@@ -192,7 +192,12 @@ class Material:
         table, task, names, split = self.table, self.task, self.names, split or self.split
         refuse_unfit(plan, table, names, self.metrics)
         backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch)
-        plan, reasons = resolve(plan, _facts(table, split, backbone))
+        asked, (plan, reasons) = plan.precision, resolve(plan, _facts(table, split, backbone))
+        if plan.precision == "bf16" and not backbone.takes_bf16():
+            if asked == "bf16":
+                raise PlanError(f"precision: {self.model} cannot compute in bf16; set precision to fp32.")
+            plan = plan.model_copy(update={"precision": "fp32"})
+            reasons = {**reasons, "precision": "this network cannot compute in bf16"}
         plan = plan.model_copy(
             update={"data": Data(**{**table.columns.roles(), "input": ",".join(table.columns.input)})}
         )
@@ -237,6 +242,7 @@ class Material:
         """Every row that is not sealed, as tokens."""
         key = (backbone.tokenizer_digest, max_length)
         if key not in self._encoded:
+            self._encoded.clear()  # a search over lengths would keep them all
             ids = sorted((*self.split.train, *self.split.validation))
             self._encoded[key] = self.task.encode(self.table, ids, self.names, backbone.tokenizer, max_length)
         return self._encoded[key]

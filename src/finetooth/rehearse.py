@@ -51,7 +51,13 @@ def rehearse(
     order, whole, state = job.batches.order(0), job.recipe, job.state()
     by_weight = sorted(order, key=lambda step: _padded(job, step))
     # The rates of the end, when most layers learn.
-    at_the_end = replace(whole, rate=lambda depth, epoch: whole.rate(depth, job.epochs), eval_every=inf)
+    at_the_end = replace(
+        whole,
+        rate=lambda depth, epoch: whole.rate(depth, job.epochs),
+        eval_every=inf,
+        # Without a store, which a rehearsal should not build: the run takes less time where there is one.
+        ask=lambda net, frozen, epoch: lambda inputs, keys: job.task.logits(net, inputs),
+    )
     per_token = 0.0
     for chosen in (by_weight[-1], by_weight[len(order) // 2]):
         part = replace(job, training=job.training.take(chosen), shares=job.shares[chosen]).batches

@@ -37,10 +37,10 @@ class Twin:
         self.follow()
 
     def hand_over(self) -> None:
-        """The gradients, in fp32, to the weights that learn."""
+        """The gradients to those of the weights that learn, where they are added up in fp32."""
         for own, copy in self._learning:
             if copy.grad is not None:
-                own.grad = copy.grad.float()
+                own.grad = copy.grad.float() if own.grad is None else own.grad.add_(copy.grad)
                 copy.grad = None
 
     @torch.no_grad()

@@ -49,8 +49,22 @@ def test_a_decoder_still_sees_the_past_alone(kind: str) -> None:
     net = tf.AutoModelForCausalLM.from_config(made[kind]()).eval()
     ids = torch.tensor([[5, 6, 7, 8, 9]])
     before = net(input_ids=ids).logits
-    quicken(net)
+    quicken(net, {"input_ids": ids})
     assert net.config._attn_implementation == NAME
     torch.testing.assert_close(net(input_ids=ids).logits, before, atol=1e-6, rtol=1e-5)
     other = torch.tensor([[5, 6, 7, 8, 30]])
     torch.testing.assert_close(net(input_ids=other).logits[:, :4], before[:, :4], atol=1e-6, rtol=1e-5)
+
+
+def test_a_net_that_needs_torchs_name_keeps_it() -> None:
+    """Falcon masks by itself where it does not find the name that it knows."""
+    marks = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+    small = tf.FalconConfig(
+        vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, alibi=False, **marks
+    )
+    torch.manual_seed(0)
+    net = tf.AutoModelForCausalLM.from_config(small).eval()
+    ids = torch.tensor([[5, 6, 7, 8, 9]])
+    before = net(input_ids=ids).logits
+    quicken(net, {"input_ids": ids})
+    torch.testing.assert_close(net(input_ids=ids).logits, before, atol=1e-6, rtol=1e-5)

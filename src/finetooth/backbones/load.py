@@ -20,6 +20,7 @@ from finetooth.backbones.layers import Layers, layers
 from finetooth.errors import ModelError, nearest
 from finetooth.packaged import MODELS, fetch
 from finetooth.seeds import number
+from finetooth.twin import Twin
 
 LATER_MODELS = ("smollm2", "efficientnet-lite0")
 TOKENIZER_FILES = (
@@ -47,6 +48,15 @@ class Backbone:
     weights_digest: str
     tokenizer_digest: str
     answers: bool = False
+
+    def takes_bf16(self) -> bool:
+        """Whether the network computes at all when its weights are in bf16."""
+        try:
+            with torch.inference_mode():
+                Twin(self.net, "bf16").net(**_example(self.tokenizer))
+        except RuntimeError:
+            return False
+        return True
 
     def save(self, folder: Path) -> None:
         """A model directory that transformers loads alone."""
@@ -89,7 +99,6 @@ def load_classifier(
             )
             if scratch:
                 net = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
-            quicken(net)
             tokenizer = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             raise ModelError(f"{model}: cannot be loaded for text classification: {_first_line(error)}") from error
@@ -104,7 +113,8 @@ def load_classifier(
             f"{model}: the tokenizer knows {len(tokenizer)} tokens, the model only "
             f"{net.get_input_embeddings().weight.shape[0]}; they do not belong together."
         )
-    example = dict(tokenizer(["a", "a b"], padding=True, return_tensors="pt"))
+    example = _example(tokenizer)
+    quicken(net, example)
     return Backbone(
         net,
         tokenizer,
@@ -138,10 +148,16 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
     with _quiet():
         try:
             net = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-            quicken(net)
-            return net.eval(), AutoTokenizer.from_pretrained(folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {_first_line(error)}") from error
+    quicken(net, _example(tokenizer))
+    return net.eval(), tokenizer
+
+
+def _example(tokenizer: Any) -> dict[str, torch.Tensor]:
+    """Two short rows, one of them padded."""
+    return dict(tokenizer(["a", "a b"], padding=True, return_tensors="pt"))
 
 
 def _located(model: str) -> str:
@@ -200,7 +216,7 @@ def _limit(config: Any, tokenizer: Any) -> int:
     """The most tokens a row can have: the tokenizer's limit, and what the position table holds."""
     limit = min(int(tokenizer.model_max_length), 1 << 20)
     positions = getattr(config, "max_position_embeddings", None)
-    if positions:
+    if positions and positions > 0:  # XLNet says -1 for none
         # RoBERTa and its kin start counting positions after the padding id.
         offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
         limit = min(limit, positions - offset)

@@ -15,7 +15,13 @@ def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Rows to predict; they need no label.")],
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="A .csv, .jsonl or .parquet file to write.")],
-    precision: Annotated[Precision, typer.Option("--precision", help="Of the matrix products; int8 is a little quicker than bf16 and turns an answer in a hundred.")] = "auto",
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            "--precision",
+            help="Of the matrix products; int8 is a little quicker than bf16 and turns an answer in a hundred.",
+        ),
+    ] = "auto",
     input: shared.Input = None,
     id: shared.Id = None,
     json: shared.Json = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -132,7 +133,10 @@ def _trained(setup: Setup, study: Study, trial: Trial, scores: Iterator[tuple[fl
 
 def _taken_over(study: Study, trial: Trial, twin: int) -> Trial:
     """The trial ended as its twin did, once that has; it is not trained."""
+    parent = multiprocessing.parent_process()
     while (other := study.trials()[twin]).state == RUNNING:
+        if parent is not None and not parent.is_alive():  # whoever trained the twin has left as well
+            raise SystemExit(1)
         time.sleep(AWAIT)
     for score in other.looks:
         trial = study.look(trial, score)
