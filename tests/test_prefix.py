@@ -130,7 +130,7 @@ def test_each_row_is_stored_as_it_is_computed_alone(job_of) -> None:
     net.eval()
     with torch.inference_mode():
         inputs, _ = job.task.collate(job.rows, np.array([0]), pad)
-        store = ask._laid_out(net, cut, cut.prefix(net, inputs), inputs)
+        store = ask._laid_out(net, cut, cut.prefix(net, inputs), of_tokens=True)
         assert store is not None and store.path.parent == folder
         some = np.array([5, 0, 17, 3])
         read = store.read(job.rows.keys[some])

@@ -14,6 +14,10 @@ from finetooth.seeds import numbers, row_keys
 from finetooth.tasks import Encoded, Task
 
 Rows = NDArray[np.int64]
+BUDGETS = {
+    "cpu": 2048,
+    "cuda": 65536,
+}  # padded tokens asked at once: enough to fill the cores, few enough for their caches
 POOL = 50  # steps whose rows are sorted by length together: more pad less, fewer mix better
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from finetooth import machine
 from finetooth.backbones import evaluating, int8, load_classifier
-from finetooth.batches import Rows, by_tokens
+from finetooth.batches import BUDGETS, Rows, by_tokens
 from finetooth.prefix import Ask
 from finetooth.table import Predictions, Table
 from finetooth.tasks import TASKS, Encoded, Task
@@ -20,7 +20,6 @@ from finetooth.twin import Twin
 
 Inputs = dict[str, Tensor]
 READ = 128  # tokens: what tells a row's label mostly stands there, and more takes more time
-BUDGETS = {"cpu": 2048, "cuda": 65536}  # padded tokens at once: enough to fill the cores, few enough for their caches
 
 
 def predict(

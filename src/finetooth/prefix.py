@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from finetooth import machine
 from finetooth.backbones import Cut, Layers, cut, difference, evaluating, ragged
-from finetooth.batches import by_tokens
+from finetooth.batches import BUDGETS, by_tokens
 from finetooth.durable import write_text
 from finetooth.errors import RunError
 from finetooth.packaged import cache
@@ -128,28 +128,26 @@ class Prefix:
         seen = inputs["attention_mask"].reshape(*state.shape[:2], *[1] * (state.ndim - 2)) if of_tokens else 1
         gap = difference(net, found, inputs, state * seen)
         if not gap <= EXACT or (not of_tokens and "attention_mask" in inputs):
-            self.progress.say(
-                f"what is frozen is computed again each time: asked from block {found.blocks + 1} on, the network "
-                f"says something else than as a whole (by {gap:.2g} of what tells rows apart)"
+            self._tell_why_not(
+                f"asked from block {found.blocks + 1} on, the network says something else than as a whole (by "
+                f"{gap:.2g} of what tells rows apart)"
             )
             return whole
         try:
-            store = self._laid_out(net, found, state, inputs)
+            store = self._laid_out(net, found, state, of_tokens)
             if store is None or (epochs < 1.0 and not _finished(store)):
                 return whole
             self._build(store, net, found)
             kept = store.read(self.rows.keys[few]).to(state.device)
         except OSError as error:
-            self.progress.say(f"what is frozen is computed again each time: {self.folder}: {error.strerror}")
+            self._tell_why_not(f"{self.folder}: {error.strerror}")
             return whole
         # What is stored was computed in other company.
         rounding = difference(net, found, inputs, kept)
         if not rounding <= TOLERANCE[store.dtype]:
-            (store.path.parent / "finished").unlink(missing_ok=True)
-            shutil.rmtree(store.path.parent, ignore_errors=True)
-            self.progress.say(
-                f"what is frozen is computed again each time: what was stored is not what the network computes now "
-                f"(by {rounding:.2g} of what tells rows apart)"
+            _take_away(store.path.parent)
+            self._tell_why_not(
+                f"what was stored is not what the network computes now (by {rounding:.2g} of what tells rows apart)"
             )
             return whole
 
@@ -161,9 +159,11 @@ class Prefix:
 
         return stored
 
-    def _laid_out(self, net: nn.Module, found: Cut, state: Tensor, inputs: Mapping[str, Tensor]) -> Store | None:
+    def _tell_why_not(self, why: str) -> None:
+        self.progress.say(f"what is frozen is computed again each time: {why}")
+
+    def _laid_out(self, net: nn.Module, found: Cut, state: Tensor, of_tokens: bool) -> Store | None:
         """The store as it will lie on the disk; None, and a word, where it would take more than it may."""
-        of_tokens = ragged(inputs, state)
         shape = tuple(state.shape[2:] if of_tokens else state.shape[1:])
         lengths = self.rows.lengths if of_tokens else np.ones(len(self.rows), dtype=np.int64)
         order = np.concatenate(self._chunks())
@@ -183,9 +183,9 @@ class Prefix:
         assert self.limit is not None
         self.folder.mkdir(parents=True, exist_ok=True)
         if store.bytes > min(self.limit, SHARE * shutil.disk_usage(self.folder).free):
-            self.progress.say(
-                f"what is frozen is computed again each time: a store of {blocks} would take {store.bytes / 1e9:.2f} "
-                f"GB, more than cache ({self.limit / 1e9:.2f} GB) or half of the free disk"
+            self._tell_why_not(
+                f"a store of {blocks} would take {store.bytes / 1e9:.2f} GB, more than cache "
+                f"({self.limit / 1e9:.2f} GB) or half of the free disk"
             )
             return None
         return store
@@ -257,7 +257,6 @@ class Prefix:
         return total.hexdigest()[:32]
 
 
-BUDGETS = {"cpu": 2048, "cuda": 65536}  # padded tokens that are computed at once
 HEAD = ("id2label", "label2id", "num_labels", "problem_type", "_", "transformers_version", "dtype", "architectures")
 
 
@@ -279,10 +278,14 @@ def _make_room(folder: Path, left: int, keep: Path) -> None:
     others.sort(key=lambda path: (path / "states").stat().st_mtime)
     sizes = [(path / "states").stat().st_size for path in others]
     while others and sum(sizes) > left:
-        # Who is still reading it goes on doing so: the file lives as long as it is open.
-        (others[0] / "finished").unlink(missing_ok=True)
-        shutil.rmtree(others.pop(0), ignore_errors=True)
+        _take_away(others.pop(0))
         sizes.pop(0)
+
+
+def _take_away(folder: Path) -> None:
+    """Remove a store. Who is still reading it goes on doing so: the file lives as long as it is open."""
+    (folder / "finished").unlink(missing_ok=True)  # first, so that nobody takes what is left for a store
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _busy(folder: Path) -> bool:

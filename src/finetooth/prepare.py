@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, inf
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,6 +238,11 @@ class Material:
         )
         _refuse_idleness(job)
         return job
+
+    def folds(self, plan: Plan, folds: int, repeat: int = 0) -> list[Split]:
+        """What is not sealed in folds, each with another part to validate on. Raises DataError."""
+        how: dict[str, Any] = {"seed": plan.split.seed, "stratify": plan.split.stratify, "near": self.clusters[1]}
+        return [*splits.kfold(self.table, self.split, folds, repeat=repeat, **how)]
 
     def encoded(self, backbone: Backbone, max_length: int) -> Encoded:
         """Every row that is not sealed, as tokens."""

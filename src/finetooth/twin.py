@@ -7,6 +7,7 @@ under autocast for every product of every micro-batch, and what passes between t
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,13 +23,13 @@ class Twin:
         self._master = master
         if precision == "bf16":
             # The buffers (positions, statistics) stay one and the same, in the precision that they have.
-            self.net = deepcopy(master, {id(buffer): buffer for buffer in master.buffers()})
-            for module in self.net.modules():
-                for parameter in module.parameters(recurse=False):
-                    if parameter.dtype == torch.float32 and not isinstance(module, FP32):
-                        parameter.data = parameter.data.bfloat16()
-            for parameter in self.net.parameters():
-                parameter.grad = None
+            kept: dict[int, Any] = {id(buffer): buffer for buffer in master.buffers()}
+            for module in master.modules():
+                for own in module.parameters(recurse=False):
+                    if own.dtype == torch.float32 and not isinstance(module, FP32):
+                        kept[id(own)] = nn.Parameter(own.detach().bfloat16(), requires_grad=own.requires_grad)
+            self.net = deepcopy(master, kept)
+            self.net.zero_grad()
 
     def learn(self) -> None:
         """Go by which of the master's weights learn, from now on."""

@@ -27,7 +27,6 @@ from finetooth.report import validated, words, write_validated
 from finetooth.resume import refuse_changes
 from finetooth.run import Run
 from finetooth.signals import caught
-from finetooth.splits import kfold
 from finetooth.table import Predictions, Split, Table
 from finetooth.train import TIDY, begin
 from finetooth.tune import looks
@@ -128,7 +127,7 @@ def deal(material: Material, plan: Plan, folds: int, repeats: int) -> list[Fold]
 
     With a time column the first fold only trains, so the numbers begin with 2.
     """
-    table, time = material.table, material.table.columns.time
+    time = material.table.columns.time
     if repeats < 1:
         raise PlanError(f"repeats: found {repeats}, expected 1 or more.")
     if repeats > 1 and time is not None:
@@ -136,13 +135,10 @@ def deal(material: Material, plan: Plan, folds: int, repeats: int) -> list[Fold]
             f"repeats: found {repeats}, expected 1: rows with a time (the column '{time}') have one order, in which "
             f"they cannot be dealt anew. Leave repeats away, or the time."
         )
-    how: dict[str, Any] = {"seed": plan.split.seed, "stratify": plan.split.stratify, "near": material.clusters[1]}
     return [
         Fold(repeat + 1, number, split)
         for repeat in range(repeats)
-        for number, split in enumerate(
-            kfold(table, material.split, folds, repeat=repeat, **how), start=1 if time is None else 2
-        )
+        for number, split in enumerate(material.folds(plan, folds, repeat), start=1 if time is None else 2)
     ]
 
 

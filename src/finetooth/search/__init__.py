@@ -33,7 +33,7 @@ from finetooth.search.space import Space, parted
 from finetooth.search.study import Study
 from finetooth.search.trial import RUNNING, Trial, library
 from finetooth.search.tuners import TUNERS, Tuner, tuner_of
-from finetooth.search.worker import Setup, dealt, work
+from finetooth.search.worker import Setup, work
 from finetooth.signals import caught
 from finetooth.table import Table
 
@@ -87,7 +87,7 @@ def search(
     material = Material.of(table, plan, model, rows=rows, metrics=metrics)
     job = material.job(plan)
     if folds is not None:
-        dealt(material, plan, folds)  # what is wrong with them is told before anything is written
+        material.folds(plan, folds)  # what is wrong with them is told before anything is written
     setup = Setup(
         out=out,
         table=table,

@@ -13,7 +13,7 @@ from statistics import fmean
 
 import torch
 
-from finetooth import machine, splits
+from finetooth import machine
 from finetooth.errors import NonFiniteLoss, PlanError
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
@@ -63,7 +63,7 @@ def work(setup: Setup, material: Material, alone: AbstractContextManager[object]
     """
     study = Study(setup.url, setup.name, setup.space, setup.goal)
     tuner, seed = tuner_of(setup.tuner), setup.plan.seed
-    folds = [] if setup.folds is None else dealt(material, setup.plan, setup.folds)
+    folds = [] if setup.folds is None else material.folds(setup.plan, setup.folds)
 
     def propose(trials: Sequence[Trial]) -> Values | None:
         if not trials and setup.base is not None:
@@ -84,14 +84,6 @@ def work(setup: Setup, material: Material, alone: AbstractContextManager[object]
             machine.release()
     finally:
         study.close()
-
-
-def dealt(material: Material, plan: Plan, folds: int) -> list[Split]:
-    """The folds of what is not sealed, each with another part to validate on. Raises DataError."""
-    how, near = plan.split, material.clusters[1]
-    return [
-        *splits.kfold(material.table, material.split, folds, seed=how.seed, stratify=how.stratify, near=near),
-    ]
 
 
 def _scores(
