@@ -46,14 +46,6 @@ def ours(out: Path) -> dict[str, Any]:
 
 def peer(precision: str) -> dict[str, Any]:
     """Seconds a step of the Trainer, and what three epochs of them take."""
-    import transformers as tf
-
-    at: list[float] = []
-
-    class Clock(tf.TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, *args: Any, **named: Any) -> None:
-            at.append(perf_counter())
-
     with tempfile.TemporaryDirectory() as folder:
         teacher, rows, _ = beside.teacher(
             "mpnet",
@@ -66,7 +58,7 @@ def peer(precision: str) -> dict[str, Any]:
             save_strategy="no",
             load_best_model_at_end=False,
         )
-        teacher.add_callback(Clock())
+        at = beside.clocked(teacher)
         teacher.train()
     steps = [b - a for a, b in zip(at[SKIPPED - 1 :], at[SKIPPED:], strict=False)]
     whole = 3 * -(-rows // 16)

@@ -1,15 +1,18 @@
-"""A search of 20 trials beside transformers' Trainer with its Optuna backend. Run: python bench/search.py [PEER TRIALS]
+"""A search of 20 trials beside transformers' Trainer with its Optuna backend. Run: python bench/search.py
 
-Movie reviews, MiniLM, 2,000 rows (1,000 of training and as many of validation at most). Learning rate, weight decay,
-dropout and frozen depth on our side, from recipes/quick.yaml, pruned by the median; the Trainer's
-hyperparameter_search over learning rate, weight decay and dropout with its own pruning, in bf16, three epochs a trial.
-Ours counts everything from the file to the report, no store there beforehand.
+Movie reviews, MiniLM, 2,000 rows (1,000 of training and as many of validation). Both over learning rate, weight decay,
+dropout and frozen depth. Ours from recipes/quick.yaml, two epochs, successive halving, with three seeds,
+everything counted from the file to the report, no store there beforehand. The Trainer's hyperparameter_search with its
+own pruning (the median of earlier trials), train.py's recipe, three epochs a trial, once in full in fp32, which is how
+it comes; two trials, which are never pruned, tell its time in bf16 and what 20 whole trials would take. At full size
+ours in full, one epoch, and the peer extrapolated by its training rows. What is there already is not run again.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,7 +26,8 @@ import finetooth as ft
 import train as beside
 from finetooth.prefix import stores
 
-TRIALS, ROWS = 20, 1000
+TRIALS, SEEDS = 20, (0, 1, 2)
+ROWS, WHOLE = 1000, 8454  # of training
 SPACE = {
     "learning_rate": "2e-5..1e-3:log",
     "weight_decay": "0..0.1",
@@ -32,7 +36,7 @@ SPACE = {
 }
 
 
-def ours(rows: int | None) -> dict[str, Any]:
+def ours(rows: int | None, seed: int) -> dict[str, Any]:
     """`finetooth search`."""
     import transformers as tf
 
@@ -41,27 +45,33 @@ def ours(rows: int | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         began = perf_counter()
         table = ft.read(data.path("movies"))
-        plan = ft.Plan.read(beside.QUICK).model_copy(update={"eval_every": 0.5, "epochs": 2.0 if rows else 1.0})
-        how: dict[str, Any] = {"model": "minilm", "trials": TRIALS, "prune": "median", "rows": rows}
+        plan = ft.Plan.read(beside.QUICK).model_copy(
+            update={"eval_every": 0.5, "epochs": 2.0 if rows else 1.0, "seed": seed}
+        )
+        how: dict[str, Any] = {"model": "minilm", "trials": TRIALS, "prune": "halving", "rows": rows}
         report = ft.search(table, plan, SPACE, out=Path(folder) / "out", **how)
         seconds = perf_counter() - began
     return {"seconds": seconds, "best": report["best"], "counts": report["counts"]}
 
 
-def peer(trials: int) -> dict[str, Any]:
+def peer(rows: int | None, trials: int, bf16: bool) -> dict[str, Any]:
     """The Trainer's search."""
     import transformers as tf
 
     _ = tf.Trainer, tf.TrainingArguments, tf.AutoModelForSequenceClassification, tf.AutoTokenizer
     with tempfile.TemporaryDirectory() as folder:
         began = perf_counter()
-        made, _, _ = beside.teacher("minilm", 0, 0, Path(folder), True, limit=ROWS)
+        made, _, _ = beside.teacher("minilm", 0, 0, Path(folder), bf16, limit=rows)
         model = made.model.name_or_path
 
         def fresh(trial: Any) -> Any:
             share = trial.suggest_float("dropout", 0.0, 0.2) if trial is not None else 0.1
             how = {"hidden_dropout_prob": share, "attention_probs_dropout_prob": share}
-            return tf.AutoModelForSequenceClassification.from_pretrained(model, num_labels=2, **how)
+            net = tf.AutoModelForSequenceClassification.from_pretrained(model, num_labels=2, **how)
+            depth = trial.suggest_categorical("freeze", SPACE["freeze"]) if trial is not None else 0
+            for module in [net.base_model.embeddings, *net.base_model.encoder.layer[:depth]] if depth else []:
+                module.requires_grad_(False)
+            return net
 
         made.model_init = fresh
         best = made.hyperparameter_search(
@@ -87,21 +97,33 @@ def asked(*words: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["ours"]:
-        print(json.dumps(ours(int(sys.argv[2]) or None)))
+    if len(sys.argv) > 1:
+        side, rows, number, precision = sys.argv[1], int(sys.argv[2]) or None, int(sys.argv[3]), sys.argv[4]
+        print(json.dumps(ours(rows, number) if side == "ours" else peer(rows, number, precision == "bf16")))
         return
-    if sys.argv[1:2] == ["peer"]:
-        print(json.dumps(peer(int(sys.argv[2]))))
-        return
-    found: dict[str, Any] = {"space": SPACE, "2,000 rows": {"ours": asked("ours", str(ROWS))}}
-    common.write("search", found)
-    found["2,000 rows"]["peer, two trials"] = asked("peer", "2")
-    found["2,000 rows"]["peer"] = asked("peer", str(TRIALS))
-    here = found["2,000 rows"]
-    here["times as fast"] = here["peer"]["seconds"] / here["ours"]["seconds"]
-    common.write("search", found)
-    found["full size"] = {"ours": asked("ours", "0")}
-    print(here["times as fast"], common.write("search", found))
+    path = common.RESULTS / "search.json"
+    runs: dict[str, Any] = json.loads(path.read_text())["runs"] if path.exists() else {}
+    small, whole = str(ROWS), "0"
+    wanted = [("ours", small, str(seed), "bf16") for seed in SEEDS]
+    wanted += [("peer", small, "2", precision) for precision in ("fp32", "bf16")]
+    wanted += [("peer", small, str(TRIALS), "fp32"), ("ours", whole, "0", "bf16")]
+    for words in wanted:
+        if " ".join(words) not in runs:
+            runs[" ".join(words)] = {**asked(*words), "commit": common.commit()}
+            common.write("search", {"space": SPACE, "runs": runs})
+    own = [runs[f"ours {small} {seed} bf16"] for seed in SEEDS]
+    full, two = runs[f"peer {small} {TRIALS} fp32"], runs[f"peer {small} 2 fp32"]
+    ratios = [full["seconds"] / run["seconds"] for run in own]
+    large = full["seconds"] * WHOLE / ROWS
+    summary = {
+        "times as fast": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
+        "best, ours": common.spread([run["best"]["score"] for run in own]),
+        "best, peer": full["best"],
+        "peer, 20 whole trials, extrapolated": two["seconds"] * TRIALS / 2,
+        "peer in bf16, share of its time": runs[f"peer {small} 2 bf16"]["seconds"] / two["seconds"],
+        "times as fast at full size, extrapolated": large / runs[f"ours {whole} 0 bf16"]["seconds"],
+    }
+    print(summary, common.write("search", {"space": SPACE, "summary": summary, "runs": runs}))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def quality(name: str) -> dict[str, Any]:
         right = []
         for cache in ("auto", "off"):
             job = material.job(ft.Plan(seed=seed, epochs=1, freeze=3, precision="bf16", cache=cache))
-            (_, p) = list(looks(job, Silent()))[-1]
+            (_, p) = list(looks(job))[-1]
             right.append((p.decided == p.labels).astype(float))
         gaps.append(right[0] - right[1])
         scores.append([float(each.mean()) for each in right])

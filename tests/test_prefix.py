@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,15 +19,16 @@ import torch
 import transformers as tf
 from torch import Tensor
 
+import finetooth as ft
 from finetooth import machine, rates
 from finetooth import prefix as prefix_module
 from finetooth.backbones import Cut
-from finetooth.errors import PlanError
-from finetooth.history import Step
+from finetooth.errors import Interrupted, PlanError
 from finetooth.loop import State, fit
 from finetooth.plan import Plan
 from finetooth.prefix import stores
 from finetooth.prepare import Job, Material
+from finetooth.progress import Progress, Silent
 from finetooth.readers import read
 from tests import tiny
 
@@ -34,7 +36,7 @@ PLAN = {"epochs": 3, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-
 KINDS = ["bert", "roberta", "distilbert", "mpnet", "electra", "deberta-v2", "modernbert"]
 
 
-class Listener:
+class Listener(Silent):
     """Keeps what is said."""
 
     def __init__(self) -> None:
@@ -43,8 +45,19 @@ class Listener:
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def step(self, step: Step) -> None:
-        pass
+
+class Press(Listener):
+    """Somebody who presses Ctrl-C while a store is built, the so-manieth of them."""
+
+    def __init__(self, store: int) -> None:
+        super().__init__()
+        self.left = store
+
+    def stored(self, done: int, rows: int) -> None:
+        self.left -= done == 0
+        if 0 < done < rows and self.left == 0:
+            self.left = -1
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.fixture(autouse=True)
@@ -323,6 +336,7 @@ import os, signal, sys
 from finetooth import prefix, durable
 from finetooth.plan import Plan
 from finetooth.prepare import Material
+from finetooth.progress import Silent
 from finetooth.readers import read
 from finetooth.loop import fit
 prefix.SECONDS = 0.0
@@ -335,9 +349,8 @@ def counting(path, text):
         os.kill(os.getpid(), signal.SIGKILL)
     whole(path, text)
 prefix.write_text = counting
-class Say:
+class Say(Silent):
     def say(self, text): print(text, flush=True)
-    def step(self, step): pass
 plan = Plan.of({plan!r})
 job = Material.of(read(sys.argv[1]), plan, sys.argv[2]).job(plan, progress=Say())
 next(iter(fit(job.state(), job.batches, job.recipe, job.scores)))
@@ -349,6 +362,48 @@ def build(reviews: Path, model: Path, at: int) -> subprocess.Popen[str]:
     code = BUILD.replace("{plan!r}", repr(PLAN))
     command = [sys.executable, "-c", code, str(reviews), str(model), str(at)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ.copy())
+
+
+@pytest.mark.parametrize("store", [1, 2])
+def test_ctrl_c_ends_the_building_of_a_store_and_the_run_goes_on_as_if_it_had_not(
+    store: int, reviews: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first step, and where thawing asks for another store in the middle."""
+    monkeypatch.setitem(prefix_module.BUDGETS, "cpu", 64)
+    plan = Plan.of({**PLAN, "epochs": 3, "freeze": "embeddings", "unfreeze_every": 1.0})
+
+    def go(out: str, progress: Progress, resume: bool = False) -> ft.Run:
+        table = read(reviews)
+        return ft.train(table, plan, model=str(tiny_bert), out=tmp_path / out, progress=progress, resume=resume)
+
+    whole = go("whole", listening := Listener())
+    assert sum("computing once" in line for line in listening.said) >= 2
+    shutil.rmtree(stores())
+    with pytest.raises(Interrupted, match=f"stopped after step {whole.epochs[0].step if store == 2 else 0};"):
+        go("out", Press(store))
+    assert not all((path / "finished").exists() for path in stores().iterdir())
+    run = go("out", Listener(), resume=True)
+    assert (run.model / "model.safetensors").read_bytes() == (whole.model / "model.safetensors").read_bytes()
+
+
+def test_ctrl_c_ends_the_building_of_a_store_in_validation_and_search_too(
+    reviews: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(prefix_module.BUDGETS, "cpu", 64)
+    table, plan, press = read(reviews), Plan.of({**PLAN, "epochs": 1}), Press(1)
+    with pytest.raises(Interrupted, match="after 0 of 3 folds"):
+        ft.validate(table, plan, model=str(tiny_bert), out=tmp_path / "folds", folds=3, progress=press)
+    press.left = 1
+    space = {"learning_rate": [1e-3, 2e-3]}
+    with pytest.raises(Interrupted, match="in the middle of a trial"):
+        ft.search(table, plan, space, model=str(tiny_bert), out=tmp_path / "search", tuner="grid", progress=press)
+
+
+def test_what_every_fold_and_trial_has_to_say_of_the_store_is_said_once(reviews: Path, tmp_path: Path) -> None:
+    tiny.save_model(tmp_path / "albert", tiny.config("albert"))
+    table, plan, listening = read(reviews), Plan.of({**PLAN, "epochs": 1, "freeze": 1}), Listener()
+    ft.validate(table, plan, model=str(tmp_path / "albert"), out=tmp_path / "folds", folds=3, progress=listening)
+    assert sum("computed again each time" in line for line in listening.said) == 1, listening.said
 
 
 def test_a_store_whose_building_was_killed_is_finished_and_the_same(

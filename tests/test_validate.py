@@ -89,9 +89,9 @@ def handed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], list[str]]]
     seen: list[tuple[list[str], list[str]]] = []
     looks: Callable[..., Any] = validating.looks
 
-    def watched(job: Any, progress: Any) -> Any:
+    def watched(job: Any) -> Any:
         seen.append((job.training.ids, job.validation.ids))
-        return looks(job, progress)
+        return looks(job)
 
     monkeypatch.setattr(validating, "looks", watched)
     return seen

@@ -44,6 +44,9 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+TIDY = 25  # steps after which freed memory goes back to the system; it takes some milliseconds
+
+
 def release() -> None:
     """Give freed memory back to the system, which glibc keeps in pieces: batches of changing size leave many."""
     if platform.libc_ver()[0] == "glibc":

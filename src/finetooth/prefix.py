@@ -209,8 +209,10 @@ class Prefix:
                 f"computing once what is frozen: {found.blocks} of {self.layers.deepest - 1} blocks, "
                 f"{len(self.rows):,} rows, {store.bytes / 1e6:,.0f} MB"
             )
+            rows = np.cumsum([0, *map(len, chunks)]).tolist()
             with open(store.path, "ab") as file, torch.inference_mode(), evaluating(net):
                 file.truncate(int(ends[done]))
+                self.progress.stored(0, rows[-1] - rows[done])
                 for number, chunk in enumerate(chunks[done:], start=done + 1):
                     inputs = self._inputs(net, chunk)
                     state = found.prefix(net, inputs)
@@ -221,6 +223,7 @@ class Prefix:
                         os.fsync(file.fileno())
                         write_text(journal, str(number))
                         clock = monotonic()
+                    self.progress.stored(rows[number] - rows[done], rows[-1] - rows[done])
             write_text(folder / "finished", str(store.bytes))
 
     def _chunks(self) -> list[NDArray[np.int64]]:

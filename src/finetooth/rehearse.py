@@ -49,6 +49,8 @@ def rehearse(
     seconds = {"prepare": perf_counter() - clock}
 
     order, whole, state = job.batches.order(0), job.recipe, job.state()
+    if any(whole.rate(depth, 0.0) == 0.0 for depth in range(job.backbone.layers.deepest)) and job.plan.cache != "off":
+        say("what is frozen will be computed once and kept; the time foretold does not count on it, so it may be less")
     by_weight = sorted(order, key=lambda step: _padded(job, step))
     # The rates of the end, when most layers learn.
     at_the_end = replace(

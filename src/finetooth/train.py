@@ -17,14 +17,12 @@ from finetooth.loop import State, fit
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
 from finetooth.prepare import Job, Material, decisions, findings
-from finetooth.progress import Progress, Silent
+from finetooth.progress import Heeding, Progress, Silent
 from finetooth.report import trained, write_report
 from finetooth.resume import data_of, identity, refuse_changes, restore
 from finetooth.run import Run
 from finetooth.signals import caught
 from finetooth.table import Table
-
-TIDY = 25  # steps after which freed memory goes back to the system; it takes some milliseconds
 
 
 def train(
@@ -110,20 +108,25 @@ def _train(
     if job.plan.early_stopping_patience is not None:
         enough = stops.patience(job.goal, job.plan.early_stopping_patience)
     with caught() as received:
-        for step in () if enough(state.history) else fit(state, job.batches, job.recipe, job.scores):
-            progress.step(step)
-            if step.step % TIDY == 0:
-                machine.release()
-            if step.ended:
-                run.write_epochs(state.history)
-            if received or _save_due(step, state, job):
-                checkpoint.save(state, run.checkpoints, identity(job))
-                checkpoint.keep(run.checkpoints, {step.step, *(e.step for e in _best(state, job))})
-            if received:
-                raise Interrupted(received[0], f"after step {state.step}", str(run.path))
-            if step.ended and enough(state.history):
-                progress.say(f"stopped early: no better {job.goal.name} since epoch {_best(state, job)[0].epoch:g}")
-                break
+        stop = lambda signal: Interrupted(signal, f"after step {state.step}", str(run.path))  # noqa: E731
+        watched = Heeding(progress, received, stop)
+        job = replace(job, progress=watched)
+        try:
+            for step in () if enough(state.history) else fit(state, job.batches, job.recipe, job.scores):
+                progress.step(step)
+                if step.step % machine.TIDY == 0:
+                    machine.release()
+                if step.ended:
+                    run.write_epochs(state.history)
+                if _save_due(step, state, job):
+                    _save(state, run, job)
+                watched.heed()
+                if step.ended and enough(state.history):
+                    progress.say(f"stopped early: no better {job.goal.name} since epoch {_best(state, job)[0].epoch:g}")
+                    break
+        except Interrupted:
+            _save(state, run, job)
+            raise
     run.write_epochs(state.history)
     best = _best(state, job)[0]
     if best.step != state.step:
@@ -187,6 +190,12 @@ def _end(
 def _best(state: State, job: Job) -> list[Epoch]:
     """The best evaluation so far, if there was any."""
     return [state.history[stops.best(job.goal, state.history)]] if state.history else []
+
+
+def _save(state: State, run: Run, job: Job) -> None:
+    """A checkpoint of now; what is neither that nor the best so far goes."""
+    checkpoint.save(state, run.checkpoints, identity(job))
+    checkpoint.keep(run.checkpoints, {state.step, *(e.step for e in _best(state, job))})
 
 
 def _save_due(step: Step, state: State, job: Job) -> bool:

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from finetooth import stops
+from finetooth import machine, stops
 from finetooth.history import Epoch
 from finetooth.loop import fit
 from finetooth.prefix import Ask
 from finetooth.prepare import Job
-from finetooth.progress import Progress
 from finetooth.table import Predictions
 
 
-def looks(job: Job, progress: Progress) -> Iterator[tuple[Epoch, Predictions]]:
+def looks(job: Job) -> Iterator[tuple[Epoch, Predictions]]:
     """Each evaluation, and what the network said of the validation rows then; it ends where the plan says enough.
 
     Nothing is written. Raises NonFiniteLoss.
@@ -29,7 +28,9 @@ def looks(job: Job, progress: Progress) -> Iterator[tuple[Epoch, Predictions]]:
         return job.scored(said[0])
 
     for step in fit(state, job.batches, job.recipe, scores):
-        progress.step(step)
+        job.progress.step(step)
+        if step.step % machine.TIDY == 0:
+            machine.release()
         if step.ended is not None:
             yield step.ended, said[0]
             if enough(state.history):

@@ -18,17 +18,16 @@ from finetooth.baselines import Rows
 from finetooth.conclude import rule_of
 from finetooth.durable import in_one_stroke
 from finetooth.errors import Interrupted, PlanError, RunError
-from finetooth.history import Step
 from finetooth.metrics import Metric, finite
 from finetooth.plan import Plan
 from finetooth.prepare import Material, decisions
-from finetooth.progress import Progress, Silent
+from finetooth.progress import Heeding, Progress, Silent
 from finetooth.report import validated, words, write_validated
 from finetooth.resume import refuse_changes
 from finetooth.run import Run
 from finetooth.signals import caught
 from finetooth.table import Predictions, Split, Table
-from finetooth.train import TIDY, begin
+from finetooth.train import begin
 from finetooth.tune import looks
 
 
@@ -96,10 +95,15 @@ def validate(
         progress.say(f"{len(dealt) - len(left)} of {len(dealt)} folds are there already")
     clock = perf_counter()
     with caught() as received:
+
+        def stop(signal: int) -> Interrupted:
+            ended = sum((run.folds / f"{fold.name}.json").exists() for fold in dealt)
+            return Interrupted(signal, f"after {ended} of {len(dealt)} folds", str(run.path))
+
+        watched = Heeding(progress, received, stop)
         for i, fold in enumerate(left):
             number = len(dealt) - len(left) + i + 1
             progress.say(f"fold {number} of {len(dealt)}: training on {len(fold.split.train):,} rows")
-            watched = _Watched(progress, received, f"{number - 1} of {len(dealt)} folds", run)
             kept, p = learn(material, plan, fold, watched)
             run.write_predictions(fold.name, p)
             run.write(f"folds/{fold.name}.json", kept)  # last: with it a fold has ended
@@ -145,8 +149,10 @@ def deal(material: Material, plan: Plan, folds: int, repeats: int) -> list[Fold]
 def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tuple[dict[str, Any], Predictions]:
     """Tune on the fold's training rows; what that came to, and what the best evaluation said of the other rows."""
     clock, names = perf_counter(), material.names
-    job = material.job(plan.model_copy(update={"seed": plan.seed + fold.repeat - 1}), split=fold.split)
-    seen = list(looks(job, progress))
+    job = material.job(
+        plan.model_copy(update={"seed": plan.seed + fold.repeat - 1}), split=fold.split, progress=progress
+    )
+    seen = list(looks(job))
     history = [epoch for epoch, _ in seen]
     best = stops.best(job.goal, history)
     seconds = {"train": perf_counter() - clock}
@@ -186,26 +192,6 @@ def write_out_of_fold(run: Run, said: Sequence[tuple[Fold, Predictions]]) -> Non
     )
     with in_one_stroke(run.path / "out_of_fold.parquet") as making:
         parquet.write_table(table.replace_schema_metadata({"names": json.dumps(parts[0].names)}), making)
-
-
-@dataclass(frozen=True)
-class _Watched:
-    """Tells on what it is told, and ends the fold in hand when a signal was received: the finished ones are kept."""
-
-    progress: Progress
-    received: list[int]
-    done: str
-    run: Run
-
-    def say(self, text: str) -> None:
-        self.progress.say(text)
-
-    def step(self, step: Step) -> None:
-        self.progress.step(step)
-        if step.step % TIDY == 0:
-            machine.release()
-        if self.received:
-            raise Interrupted(self.received[0], f"after {self.done}", str(self.run.path))
 
 
 def _ended(run: Run, fold: Fold) -> bool:

@@ -31,6 +31,21 @@ def test_eight_bits_say_nearly_the_same(kind: str) -> None:
     assert all(torch.equal(p, whole[name]) for name, p in net.named_parameters()), "the net itself stays as it was"
 
 
+def test_a_network_that_looks_at_its_layers_weights_can_be_asked() -> None:
+    torch.manual_seed(0)
+    config = tf.T5Config(
+        d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, vocab_size=40, num_labels=2, decoder_start_token_id=0
+    )
+    net = tf.AutoModelForSequenceClassification.from_config(config).eval()
+    small = int8(net)
+    assert any(isinstance(module, Int8) for module in small.modules())
+    ids = torch.randint(4, 26, (4, 12))
+    ids[:, -1] = net.config.eos_token_id
+    with torch.inference_mode():
+        one, other = net(input_ids=ids).logits, small(input_ids=ids).logits
+    assert torch.isfinite(other).all() and float((one - other).abs().max()) < 0.1
+
+
 def test_a_linear_layer_in_eight_bits_is_the_layer_to_one_part_in_a_hundred() -> None:
     torch.manual_seed(0)
     for bias in (True, False):

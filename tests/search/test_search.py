@@ -71,7 +71,7 @@ def test_a_trial_scores_what_its_best_look_does(whole: Path, few: ft.Table, tiny
     material = Material.of(few, ft.Plan.of(PLAN), str(tiny_bert))
     for line in lines(whole)[:2]:
         job = material.job(ft.Plan.of({**PLAN, **line["values"]}))
-        seen = [epoch.scores["loss"] for epoch, _ in looks(job, Silent())]
+        seen = [epoch.scores["loss"] for epoch, _ in looks(job)]
         assert line["looks"] == seen and line["score"] == min(seen)
 
 
@@ -92,7 +92,7 @@ def test_with_folds_a_trial_scores_their_mean(seek: Seek, few: ft.Table, tiny_be
     plan = ft.Plan.of({**PLAN, "epochs": 1})
     material, means = Material.of(few, plan, str(tiny_bert)), list[float]()
     for fold in kfold(few, material.split, 3, near=material.clusters[1]):
-        means.append(min(epoch.scores["loss"] for epoch, _ in looks(material.job(plan, split=fold), Silent())))
+        means.append(min(epoch.scores["loss"] for epoch, _ in looks(material.job(plan, split=fold))))
     first = told["trials"][0]
     assert first["looks"] == pytest.approx([means[0], sum(means[:2]) / 2, sum(means) / 3])
     assert first["score"] == first["looks"][-1]
@@ -106,7 +106,7 @@ def test_no_test_row_is_handed_on(seek: Seek, few: ft.Table, monkeypatch: pytest
     """Every job that is trained, with folds and without, knows the sealed rows by id alone."""
     seen: list[Job] = []
     true = worker.looks
-    monkeypatch.setattr(worker, "looks", lambda job, progress: (seen.append(job), true(job, progress))[1])
+    monkeypatch.setattr(worker, "looks", lambda job: (seen.append(job), true(job))[1])
     seek(tmp_path / "plain", trials=2, plan={"epochs": 1})
     seek(tmp_path / "folds", trials=1, folds=2, plan={"epochs": 1})
     sealed = set(seen[0].split.test)
@@ -164,10 +164,10 @@ def test_a_trial_that_fails_says_why_and_the_search_goes_on(
     """One value that this model refuses, one whose loss diverges."""
     true = worker.looks
 
-    def diverging(job: Job, progress: Any) -> Any:
+    def diverging(job: Job) -> Any:
         if job.plan.learning_rate == 1e-4:
             raise NonFiniteLoss(3, ["a row"])
-        return true(job, progress)
+        return true(job)
 
     monkeypatch.setattr(worker, "looks", diverging)
     listen, space = Listening(), {"freeze": [0, 9], "learning_rate": [3e-3, 1e-4]}

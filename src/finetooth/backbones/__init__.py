@@ -1,6 +1,7 @@
 """Backbones: a pre-trained model, loaded, with its layers listed by depth, and cut in two at one of them."""
 
 from finetooth.backbones.cut import Cut, cut, difference, ragged
+from finetooth.backbones.first import first_alone
 from finetooth.backbones.head import cool
 from finetooth.backbones.int8 import int8
 from finetooth.backbones.layers import Layers, evaluating, layers
@@ -14,6 +15,7 @@ __all__ = [
     "cut",
     "difference",
     "evaluating",
+    "first_alone",
     "int8",
     "layers",
     "load_classifier",

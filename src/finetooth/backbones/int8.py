@@ -30,6 +30,8 @@ class Int8(nn.Module):
             warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*deprecated")
             whole = torch.quantize_per_channel(weight, scale, torch.zeros_like(scale, dtype=torch.long), 0, torch.qint8)
         self.packed = torch.ops.quantized.linear_prepack(whole, None if linear.bias is None else linear.bias.detach())
+        # Some networks look up the type of a layer's weight before they ask it (T5): it takes and gives fp32.
+        self.weight = torch.empty(0)
         # Without units for it, sums of two products of full range would not fit into sixteen bits.
         self.reduced = not torch.cpu.get_capabilities().get("avx512_vnni", False)
 

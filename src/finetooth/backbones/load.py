@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from finetooth.backbones.attention import quicken
+from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
 from finetooth.errors import ModelError, nearest
 from finetooth.packaged import MODELS, fetch
@@ -115,6 +116,7 @@ def load_classifier(
         )
     example = _example(tokenizer)
     quicken(net, example)
+    shorten(net, example)
     return Backbone(
         net,
         tokenizer,
@@ -151,7 +153,9 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {_first_line(error)}") from error
-    quicken(net, _example(tokenizer))
+    example = _example(tokenizer)
+    quicken(net, example)
+    shorten(net, example)
     return net.eval(), tokenizer
 
 

@@ -53,6 +53,7 @@ class Talk:
         self._bars: Bars | None = None
         self._status: Status | None = None
         self._told = time.monotonic()
+        self._storing = self.counted("computing once what is frozen")
         self._first: tuple[int, float] | None = None  # the first step seen, not the run's first where it goes on
 
     def __enter__(self) -> Talk:
@@ -89,6 +90,15 @@ class Talk:
             self.stage(f"{name}, {done / max(whole, 1):.0%}, about {left:.0f} s left")
 
         return told
+
+    def stored(self, done: int, rows: int) -> None:
+        """As `counted` tells; what is frozen now may be more or less than before."""
+        if done == 0:
+            self._storing = self.counted("computing once what is frozen")
+        else:
+            self._storing(done, rows)
+        if done == rows and self._status is not None:
+            self._status.stop()
 
     def step(self, step: Step) -> None:
         """A bar with the time left on a terminal; otherwise a line every half minute and at each evaluation."""

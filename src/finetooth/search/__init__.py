@@ -21,7 +21,7 @@ from finetooth.history import Step
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
 from finetooth.prepare import Job, Material, decisions
-from finetooth.progress import Progress, Silent
+from finetooth.progress import Heeding, Progress, Silent
 from finetooth.report import searched, words
 from finetooth.resume import data_of, differing, refuse, refuse_unnamed
 from finetooth.run import Run
@@ -114,10 +114,11 @@ def search(
         try:
             _begin(study, setup, job, resume, progress)
             try:
+                watched = _Heeding(progress, received, lambda signal: _stopped(signal, out))
                 if jobs == 1:
-                    work(setup, material, nullcontext(), _Heeding(received, progress, out))
+                    work(setup, material, nullcontext(), watched)
                 else:
-                    work_together(setup, received, progress)
+                    work_together(setup, watched)
             except Interrupted:
                 _conclude(study, setup, material, job, progress)
                 raise
@@ -203,17 +204,13 @@ def _conclude(study: Study, setup: Setup, material: Material, job: Job, progress
     return content
 
 
-class _Heeding(Silent):
-    """Passes on what is said and each step; a signal ends the trial after the step in hand."""
+def _stopped(signal: int, out: Path) -> Interrupted:
+    return Interrupted(signal, "in the middle of a trial, which will begin anew", str(out))
 
-    def __init__(self, received: list[int], progress: Progress, out: Path) -> None:
-        self.received, self.progress, self.out = received, progress, out
 
-    def say(self, text: str) -> None:
-        self.progress.say(text)
+class _Heeding(Heeding):
+    """The looks of single trials are not told: what counts is how a trial ends."""
 
     def step(self, step: Step) -> None:
-        # The looks of single trials are not told: what counts is how a trial ends.
-        self.progress.step(replace(step, ended=None))
-        if self.received:
-            raise Interrupted(self.received[0], "in the middle of a trial, which will begin anew", str(self.out))
+        """Raises Interrupted."""
+        super().step(replace(step, ended=None))

@@ -10,17 +10,17 @@ from typing import Any
 
 import torch
 
-from finetooth.errors import FinetoothError, Interrupted
+from finetooth.errors import FinetoothError
 from finetooth.history import Step
 from finetooth.prepare import Material
-from finetooth.progress import Progress, Silent
+from finetooth.progress import Heeding, Silent
 from finetooth.search.claim import joined
 from finetooth.search.worker import Setup, work
 
 GLANCE = 0.5  # seconds between two looks for a signal
 
 
-def work_together(setup: Setup, received: list[int], progress: Progress) -> None:
+def work_together(setup: Setup, progress: Heeding) -> None:
     """Have `setup.jobs` processes work, and pass on what they say. A signal ends them all at once.
 
     Raises what one of them raised, and Interrupted.
@@ -48,8 +48,7 @@ def work_together(setup: Setup, received: list[int], progress: Progress) -> None
                 if isinstance(told, FinetoothError):
                     raise told
                 progress.say(told)
-            if received:
-                raise Interrupted(received[0], "in the middle of its trials, which will begin anew", str(setup.out))
+            progress.heed()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for process in running.values():
@@ -88,6 +87,12 @@ class _ToParent(Silent):
         self.to_parent.send(text)
 
     def step(self, step: Step) -> None:
+        self._heed()
+
+    def stored(self, done: int, rows: int) -> None:
+        self._heed()
+
+    def _heed(self) -> None:
         parent = multiprocessing.parent_process()
         if parent is None or not parent.is_alive():
             raise SystemExit

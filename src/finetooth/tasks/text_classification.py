@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finetooth.backbones import Backbone, load_classifier
+from finetooth.backbones import Backbone, first_alone, load_classifier
 from finetooth.errors import DataError
 from finetooth.metrics import CLASSIFICATION, Metric
 from finetooth.table import Table
@@ -82,7 +82,8 @@ class TextClassification:
 
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
         """(rows, classes)."""
-        logits: Tensor = net(**inputs).logits
+        with first_alone():
+            logits: Tensor = net(**inputs).logits
         return logits
 
     def probabilities(self, logits: Tensor) -> Tensor:

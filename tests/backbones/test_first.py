@@ -1,0 +1,86 @@
+"""The last block computed for the first token alone says what it said, and only where nobody reads the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as tf
+from torch.utils.flop_counter import FlopCounterMode
+
+from finetooth.backbones import first_alone, load_classifier
+from finetooth.backbones.first import shorten
+from tests import tiny
+
+SHORTENED = ["bert", "roberta", "distilbert", "mpnet", "electra", "deberta-v2", "modernbert"]
+
+
+def asked(net: Any, alone: bool, inputs: dict[str, Any]) -> tuple[torch.Tensor, int]:
+    with FlopCounterMode(display=False) as counter:
+        if alone:
+            with first_alone():
+                logits = net(**inputs).logits
+        else:
+            logits = net(**inputs).logits
+    return logits, counter.get_total_flops()
+
+
+def some() -> dict[str, torch.Tensor]:
+    ids = torch.randint(4, 26, (6, 12))
+    ids[:, 0] = 2
+    mask = torch.ones_like(ids)
+    mask[3:, 7:] = 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+@pytest.mark.parametrize("kind", SHORTENED)
+def test_the_logits_and_their_gradients_stay_and_the_products_become_fewer(kind: str, tmp_path: Path) -> None:
+    net = load_classifier(str(tiny.save_model(tmp_path / kind, tiny.config(kind, blocks=3))), ["a", "b", "c"]).net
+    net.eval()
+    inputs, found = some(), {}
+    for alone in (False, True):
+        net.zero_grad()
+        logits, operations = asked(net, alone, inputs)
+        torch.nn.functional.cross_entropy(logits, torch.arange(6) % 3).backward()
+        found[alone] = logits.detach(), {n: p.grad.clone() for n, p in net.named_parameters() if p.grad is not None}
+        found[alone] += (operations,)
+    torch.testing.assert_close(found[True][0], found[False][0], rtol=1e-5, atol=1e-6)
+    assert found[True][1].keys() == found[False][1].keys()
+    for name, gradient in found[False][1].items():
+        torch.testing.assert_close(found[True][1][name], gradient, rtol=1e-4, atol=1e-7, msg=name)
+    assert found[True][2] < 0.95 * found[False][2]
+
+
+def test_outside_of_it_every_token_has_its_state(tmp_path: Path) -> None:
+    net = load_classifier(str(tiny.save_model(tmp_path / "bert", tiny.config("bert"))), ["a", "b"]).net.eval()
+    inputs = some()
+    assert net.base_model(**inputs)[0].shape[1] == 12
+    with first_alone():
+        assert net.base_model(**inputs)[0].shape[1] == 1
+    assert net.base_model(**inputs)[0].shape[1] == 12
+
+
+class Mean(torch.nn.Module):
+    """A head that reads every token."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.last = torch.nn.Linear(16, 2)
+        torch.nn.init.constant_(self.last.bias, 0.1)
+        if weight == 0.0:
+            torch.nn.init.zeros_(self.last.weight)
+
+    def forward(self, state: torch.Tensor, **_: Any) -> torch.Tensor:
+        return self.last(state.mean(dim=1))
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.0])
+def test_a_network_whose_head_reads_every_token_is_left_alone(weight: float) -> None:
+    """Also where the head is all zeros, so that no part of the network can be seen to matter."""
+    torch.manual_seed(0)
+    net = tf.ElectraForSequenceClassification(tiny.config("electra", blocks=2)).eval()
+    net.classifier = Mean(weight)
+    shorten(net, some())
+    assert not any(part._forward_hooks for part in net.modules())
