@@ -10,9 +10,11 @@ operations of a step counted by torch. `--try` runs a small part, on a processor
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -32,13 +34,14 @@ from finetooth import machine
 from finetooth.loop import fit
 from finetooth.prefix import stores
 from finetooth.prepare import Material
+from finetooth.progress import Silent
 from limit import rate
 
 SIZES = {
     "minilm": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536},
     "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
 }
-TOKENS, BATCHES, ROWS, WORDS = (27, 200), (32, 256), 16_384, 20_000
+TOKENS, BATCHES, WORDS = (27, 200), (32, 256), 20_000
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
@@ -66,6 +69,15 @@ def rows(path: Path, tokens: int, many: int) -> Path:
     return path
 
 
+class Listening(Silent):
+    """Knows whether a store was built."""
+
+    stored_rows = 0
+
+    def stored(self, done: int, rows: int) -> None:
+        self.stored_rows = done
+
+
 def synchronised() -> float:
     """The time, when all that was asked of the device is done."""
     if machine.device() == "cuda":
@@ -76,25 +88,30 @@ def synchronised() -> float:
 def ours(folder: Path, file: Path, batch: int, freeze: int | str, steps: int) -> dict[str, float]:
     """Tokens a second in the steps, seconds before the first, operations a step."""
     shutil.rmtree(stores(), ignore_errors=True)
-    plan = ft.Plan.of({"batch_size": batch, "freeze": freeze, "max_steps": steps, "epochs": None, "precision": "bf16"})
-    job = Material.of(ft.read(file), plan, str(folder)).job(plan)
-    began, at, tokens = synchronised(), [], []
-    counter = FlopCounterMode(display=False)
+    plan = ft.Plan.of({"batch_size": batch, "freeze": freeze, "epochs": 1.0, "precision": "bf16"})
+    told = Listening()
+    job = Material.of(ft.read(file), plan, str(folder)).job(plan, progress=told)
+    began, at = synchronised(), []
     training = fit(job.state(), job.batches, job.recipe, lambda net, ask: {})
     for step in training:
         at.append(synchronised())
-        if step.step == steps - 1:
+        if step.step == steps:
             break
-    skipped = steps // 5
-    with counter:
-        next(training)
-    for chosen in list(job.batches(0))[: steps - 1]:
-        tokens.append(sum(int(job.training.lengths[part.rows].sum()) for part in chosen))
+    assert not freeze or told.stored_rows, "what is frozen was not stored"
+    tokens = [
+        sum(int(job.training.lengths[part.rows].sum()) for part in chosen)
+        for chosen in islice(job.batches(0), 2 * steps)
+    ]
+    with FlopCounterMode(display=False) as counter:
+        for _ in range(steps // 5):
+            next(training)
+    counted = sum(tokens[steps : steps + steps // 5])
+    skipped, tokens = steps // 5, tokens[:steps]
     seconds = at[-1] - at[skipped - 1]
     return {
         "tokens per second": sum(tokens[skipped:]) / seconds,
         "before the steps, seconds": at[0] - began,
-        "operations per second": counter.get_total_flops() / float(np.mean(tokens)) * sum(tokens[skipped:]) / seconds,
+        "operations per second": counter.get_total_flops() / counted * sum(tokens[skipped:]) / seconds,
     }
 
 
@@ -127,7 +144,6 @@ def trainer(folder: Path, file: Path, batch: int, freeze: int, steps: int) -> di
         made = tf.Trainer(net, args, train_dataset=data, processing_class=tokenizer)
         at = beside.clocked(made)
         made.train()
-        synchronised()
     skipped = steps // 5
     mean = float(np.mean([len(ids) for ids in encoded]))
     return {"tokens per second": mean * batch * (steps - skipped) / (at[-1] - at[skipped - 1])}
@@ -138,7 +154,8 @@ def main() -> None:
     if machine.device() == "cpu" and not trying:
         print("There is no GPU here; nothing was measured.")
         return
-    many, steps = (256, 5) if trying else (ROWS, 60)
+    steps = 5 if trying else 60
+    out = Path(os.environ.get("OUT", common.RESULTS))
     reached = rate([(1024 if trying else 8192,) * 3])
     found: dict[str, Any] = {"rate": reached, "runs": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -146,8 +163,9 @@ def main() -> None:
             path = model(Path(folder) / size, size)
             third = int(SIZES[size]["num_hidden_layers"]) // 3
             for tokens in TOKENS[:1] if trying else TOKENS:
-                file = rows(Path(folder) / f"{tokens}.jsonl", tokens, many)
                 for batch in BATCHES[:1] if trying else BATCHES:
+                    # An epoch has half as many steps again, for those whose operations are counted.
+                    file = rows(Path(folder) / f"{tokens}-{batch}.jsonl", tokens, 2 * steps * batch)
                     for freeze in (third, 0):
                         own, peer = (side(path, file, batch, freeze, steps) for side in (ours, trainer))
                         run = {"size": size, "tokens": tokens, "batch": batch, "frozen blocks": freeze}
@@ -156,8 +174,8 @@ def main() -> None:
                         run |= {"ours": own, "trainer": peer, "times as fast": ratio, "share of the rate": share}
                         found["runs"].append(run)
                         print(run, flush=True)
-    if not trying:
-        print(common.write("gpu", found))
+                        if not trying:  # after each, since the time there may be over at any moment
+                            (out / "gpu.json").write_text(json.dumps({**machine.facts(), **found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def peer_by_step(freeze: int, tokens: int | None) -> dict[str, float]:
         table = None if tokens is None else joined(tokens, 400)
         made, _, _ = beside.teacher("minilm", 1, 0, Path(folder), True, table=table, **options)
         body = made.model.base_model
-        for module in [body.embeddings, *body.encoder.layer[:freeze]]:
+        for module in [body.embeddings, *body.encoder.layer[:freeze]] if freeze >= 0 else []:
             module.requires_grad_(False)
         at = beside.clocked(made)
         made.train()

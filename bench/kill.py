@@ -23,8 +23,8 @@ import common
 import data
 
 KILLS = 30
-PROGRAM = [sys.executable, "-m", "finetooth"]
-QUICK = ["--set", "freeze=3", "--set", "epochs=1", "--set", "dropout=0.1", "--quiet"]
+PROGRAM = [sys.executable, "-c", "from finetooth.cli import main; main()"]
+QUICK = ["--set", "epochs=1", "--set", "dropout=0.1", "--quiet"]
 
 
 def command(verb: str, out: Path, *words: str) -> list[str]:
@@ -38,7 +38,7 @@ def whole(words: list[str], cache: Path) -> None:
 
 
 def killed(words: list[str], cache: Path, delay: float, since: Callable[[], bool]) -> bool:
-    """Killed so many seconds after `since` is true; False where it came to its end before."""
+    """Killed so many seconds after `since` is true; False where it came to its end before, as it should."""
     process = subprocess.Popen(words, env=_env(cache))
     while not since() and process.poll() is None:
         time.sleep(0.01)
@@ -48,6 +48,7 @@ def killed(words: list[str], cache: Path, delay: float, since: Callable[[], bool
         process.kill()
         process.wait()
         return True
+    assert process.returncode == 0, f"{words} ended with {process.returncode}"
     return False
 
 
@@ -63,7 +64,7 @@ def _env(cache: Path) -> dict[str, str]:
 
 def building(folder: Path, draw: random.Random) -> dict[str, Any]:
     """A store of all rows: the bytes."""
-    words = ["--set", "max_steps=1", "--set", "freeze=5"]
+    words = ["--set", "freeze=5"]
 
     def states(cache: Path) -> list[Path]:
         return sorted((cache / "prefix").glob("*/states"))
@@ -71,8 +72,13 @@ def building(folder: Path, draw: random.Random) -> dict[str, Any]:
     whole(command("train", folder / "alone", *words), folder / "cache")
     kills, cache = 0, folder / "other"
     while kills < KILLS:
-        out = folder / f"out{kills}"
-        if not killed(command("train", out, *words), cache, draw.uniform(0, 3), lambda: bool(states(cache))):
+        out, began = folder / f"out{kills}", time.time()
+
+        def touched(began: float = began) -> bool:
+            return any(path.stat().st_mtime > began for path in states(cache))
+
+        killed(command("train", out, *words), cache, draw.uniform(0, 3), touched)
+        if any((path.parent / "finished").exists() for path in states(cache)):
             shutil.rmtree(cache / "prefix")  # it was whole before the blow: once more from the start
         else:
             kills += 1
@@ -140,11 +146,22 @@ def trials_ended(out: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    space = ["--set", "learning_rate=1e-5..1e-3:log", "--set", "weight_decay=0..0.1", "--trials", "8"]
+    space = [
+        "--set",
+        "freeze=3",
+        "--set",
+        "learning_rate=1e-5..1e-3:log",
+        "--set",
+        "weight_decay=0..0.1",
+        "--trials",
+        "8",
+    ]
     space += ["--tuner", "random", "--rows", "300"]
     parts: dict[str, Callable[[Path, random.Random], dict[str, Any]]] = {
         "store": building,
-        "validate": going_on("validate", ["--folds", "5", "--rows", "300"], folds_told, folds_ended),
+        "validate": going_on(
+            "validate", ["--set", "freeze=3", "--folds", "5", "--rows", "300"], folds_told, folds_ended
+        ),
         "search": going_on("search", space, trials_told, trials_ended),
     }
     found: dict[str, Any] = {}

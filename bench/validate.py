@@ -70,7 +70,7 @@ def peer(rows: int | None, seed: int, folds: int, bf16: bool) -> dict[str, Any]:
                 parts={"train": ids[train], "validation": ids[held]},
             )
             made.train()
-            scores.append(made.evaluate()["eval_accuracy"])
+            scores.append(made.state.best_metric)
             seconds.append(perf_counter() - began)
     return {"seconds": sum(seconds), "fold seconds": seconds, "scores": scores}
 

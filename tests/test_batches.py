@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from finetooth.batches import Batches, by_tokens
+from finetooth.batches import Batches, by_tokens, packed
 from finetooth.tasks import TASKS, Encoded
 
 COUNTS = (400, 80, 15, 5)
@@ -123,3 +123,18 @@ def test_a_large_batch_is_computed_in_equal_pieces() -> None:
         sizes = [len(piece.rows) for piece in pieces]
         assert max(sizes) - min(sizes) <= 1
     assert any(len(pieces) > 1 for pieces in cut(0))
+
+
+@pytest.mark.parametrize("room", [1, 40, 128, 1000])
+def test_packing_keeps_every_row_once_within_the_room(room: int) -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, 500)
+    packs = packed(lengths, room)
+    assert sorted(np.concatenate(packs).tolist()) == list(range(500))
+    assert all(lengths[pack].sum() <= room or len(pack) == 1 for pack in packs)
+    assert [pack.tolist() for pack in packs] == [pack.tolist() for pack in packed(lengths, room)]
+
+
+def test_packing_leaves_little_room() -> None:
+    lengths = np.random.default_rng(1).integers(5, 60, 2000)
+    packs = packed(lengths, 256)
+    assert lengths.sum() / (256 * len(packs)) > 0.99

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from finetooth.losses import LOSSES, cross_entropy, focal
+from finetooth.losses import LOSSES, cross_entropy, focal, in_chunks
 from finetooth.plan import LOSSES as PLANNED
 
 LOGITS = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * 3
@@ -44,3 +44,32 @@ def test_gradients_stay_finite_where_a_row_is_quite_sure() -> None:
         sure = torch.tensor([[80.0, -80.0], [-80.0, 80.0]], requires_grad=True)
         make()(sure, torch.tensor([0, 0])).sum().backward()
         assert sure.grad is not None and sure.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_in_chunks_gives_the_losses_and_gradients_of_all_at_once(size: int) -> None:
+    torch.manual_seed(0)
+    head, targets = torch.nn.Linear(16, 50), torch.randint(50, (40,))
+    found = []
+    for chunked in (False, True):
+        states = torch.linspace(-1, 1, 640).view(40, 16).requires_grad_()
+        head.zero_grad()
+        if chunked:
+            losses = in_chunks(head, states, targets, cross_entropy(0.1), size)
+        else:
+            losses = cross_entropy(0.1)(head(states), targets)
+        losses.sum().backward()
+        found.append((losses.detach(), states.grad, head.weight.grad.clone()))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_in_chunks_never_holds_the_logits_of_all() -> None:
+    seen: list[int] = []
+
+    def head(states: torch.Tensor) -> torch.Tensor:
+        seen.append(len(states))
+        return states @ torch.ones(4, 9)
+
+    in_chunks(head, torch.ones(25, 4, requires_grad=True), torch.zeros(25, dtype=torch.long), cross_entropy(), 10)
+    assert seen == [10, 10, 5]

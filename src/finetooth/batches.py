@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -19,6 +20,28 @@ BUDGETS = {
     "cuda": 65536,
 }  # padded tokens asked at once: enough to fill the cores, few enough for their caches
 POOL = 50  # steps whose rows are sorted by length together: more pad less, fewer mix better
+
+
+def packed(lengths: NDArray[np.int64], room: int) -> list[Rows]:
+    """Rows that share a sequence of at most `room` tokens, so that none is padded; a longer row stands alone.
+
+    Best fit, the longest first (Johnson 1974, Fast Algorithms for Bin Packing, section 2); rows of one length in the
+    order in which they come.
+    """
+    packs: list[list[int]] = []
+    left: list[tuple[int, int]] = []  # (room left, pack), in order
+    for row in np.argsort(-lengths, kind="stable").tolist():
+        length = int(lengths[row])
+        place = bisect_left(left, (length, -1))
+        if place == len(left):
+            packs.append([row])
+            space, pack = room - length, len(packs) - 1
+        else:
+            space, pack = left.pop(place)
+            packs[pack].append(row)
+            space -= length
+        insort(left, (space, pack))
+    return [np.array(pack, dtype=np.int64) for pack in packs]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -35,6 +36,23 @@ def focal(gamma: float = 2.0) -> Loss:
         return -((1.0 - logs.exp()) ** gamma) * logs
 
     return loss
+
+
+def in_chunks(
+    head: Callable[[Tensor], Tensor], states: Tensor, targets: Tensor, loss: Loss, size: int = 1024
+) -> Tensor:
+    """The losses of many states, so many at a time: the logits of all of them never stand in memory together.
+
+    States (tokens, width), `head` makes (tokens, classes) of them, targets (tokens,); gives (tokens,). With a
+    vocabulary for classes, the logits and their gradients are what takes the memory; on the way back each chunk's are
+    computed again. After Hsu et al. 2024 (Liger Kernel), section 3.2.
+    """
+
+    def of(some: Tensor, right: Tensor) -> Tensor:
+        return loss(head(some), right)
+
+    chunks = zip(torch.split(states, size), torch.split(targets, size), strict=True)
+    return torch.cat([checkpoint(of, some, right, use_reentrant=False) for some, right in chunks])
 
 
 LOSSES: dict[str, Callable[..., Loss]] = {"cross-entropy": cross_entropy, "focal": focal}

@@ -20,7 +20,7 @@ from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ CHECKED = 8  # rows on which stored and computed are compared
 EXACT = 1e-4  # share of how far rows differ, that may come of nothing but another order of sums
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}  # and of other roundings
 SECONDS = 2.0  # of building that a crash may cost
+GLANCE = 0.2  # seconds between two looks whether another process has finished building
 WORDS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}  # what numpy can write
 
 
@@ -197,7 +198,7 @@ class Prefix:
             return
         _make_room(self.folder, (self.limit or 0) - store.bytes, folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with _alone(folder, lambda: self.progress.stored(0, len(self.rows))):
             if _finished(store):
                 return
             clock, chunks, journal = monotonic(), self._chunks(), folder / "chunks"
@@ -302,8 +303,14 @@ def _busy(folder: Path) -> bool:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """With the store to oneself; the system gives it back when a process dies."""
+def _alone(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """With the store to oneself; `waiting` is called while another has it. The system gives it back when one dies."""
     with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                waiting()
+                sleep(GLANCE)
         yield

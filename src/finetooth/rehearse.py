@@ -50,7 +50,7 @@ def rehearse(
 
     order, whole, state = job.batches.order(0), job.recipe, job.state()
     if any(whole.rate(depth, 0.0) == 0.0 for depth in range(job.backbone.layers.deepest)) and job.plan.cache != "off":
-        say("what is frozen will be computed once and kept; the time foretold does not count on it, so it may be less")
+        say("the time foretold is without a store of what is frozen; where there can be one, it will be less")
     by_weight = sorted(order, key=lambda step: _padded(job, step))
     # The rates of the end, when most layers learn.
     at_the_end = replace(

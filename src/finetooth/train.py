@@ -108,8 +108,11 @@ def _train(
     if job.plan.early_stopping_patience is not None:
         enough = stops.patience(job.goal, job.plan.early_stopping_patience)
     with caught() as received:
-        stop = lambda signal: Interrupted(signal, f"after step {state.step}", str(run.path))  # noqa: E731
-        watched = Heeding(progress, received, stop)
+
+        def stop(signal: int) -> Interrupted:
+            return Interrupted(signal, f"after step {state.step}", str(run.path))
+
+        watched, saved = Heeding(progress, received, stop), state.step
         job = replace(job, progress=watched)
         try:
             for step in () if enough(state.history) else fit(state, job.batches, job.recipe, job.scores):
@@ -120,12 +123,14 @@ def _train(
                     run.write_epochs(state.history)
                 if _save_due(step, state, job):
                     _save(state, run, job)
+                    saved = state.step
                 watched.heed()
                 if step.ended and enough(state.history):
                     progress.say(f"stopped early: no better {job.goal.name} since epoch {_best(state, job)[0].epoch:g}")
                     break
         except Interrupted:
-            _save(state, run, job)
+            if state.step != saved:
+                _save(state, run, job)
             raise
     run.write_epochs(state.history)
     best = _best(state, job)[0]

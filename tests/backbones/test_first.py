@@ -10,7 +10,7 @@ import torch
 import transformers as tf
 from torch.utils.flop_counter import FlopCounterMode
 
-from finetooth.backbones import first_alone, load_classifier
+from finetooth.backbones import first_alone, layers, load_classifier
 from finetooth.backbones.first import shorten
 from tests import tiny
 
@@ -62,25 +62,34 @@ def test_outside_of_it_every_token_has_its_state(tmp_path: Path) -> None:
     assert net.base_model(**inputs)[0].shape[1] == 12
 
 
-class Mean(torch.nn.Module):
-    """A head that reads every token."""
-
-    def __init__(self, weight: float) -> None:
-        super().__init__()
-        self.last = torch.nn.Linear(16, 2)
-        torch.nn.init.constant_(self.last.bias, 0.1)
-        if weight == 0.0:
-            torch.nn.init.zeros_(self.last.weight)
-
-    def forward(self, state: torch.Tensor, **_: Any) -> torch.Tensor:
-        return self.last(state.mean(dim=1))
-
-
-@pytest.mark.parametrize("weight", [1.0, 0.0])
-def test_a_network_whose_head_reads_every_token_is_left_alone(weight: float) -> None:
-    """Also where the head is all zeros, so that no part of the network can be seen to matter."""
+@pytest.mark.parametrize("zeros", ["nothing", "the head", "what the last block adds"])
+def test_a_network_whose_head_reads_every_token_is_left_alone(zeros: str) -> None:
+    """Also where the weights that are there happen to make no difference."""
     torch.manual_seed(0)
-    net = tf.ElectraForSequenceClassification(tiny.config("electra", blocks=2)).eval()
-    net.classifier = Mean(weight)
-    shorten(net, some())
+    net = tf.ModernBertForSequenceClassification(tiny.config("modernbert", blocks=2))
+    net.config.classifier_pooling = "mean"
+    parts = {"nothing": [], "the head": [net.classifier], "what the last block adds": [net.model.layers[-1].mlp.Wo]}
+    with torch.no_grad():
+        for part in parts[zeros]:
+            part.weight.zero_()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    shorten(net, layers(net, some()), some())
     assert not any(part._forward_hooks for part in net.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_a_head_of_zeros_that_reads_first_tokens_is_no_hindrance(tmp_path: Path) -> None:
+    net = tf.BertForSequenceClassification(tiny.config("bert", blocks=2))
+    torch.nn.init.zeros_(net.classifier.weight)
+    shorten(net, layers(net, some()), some())
+    assert [name for name, part in net.named_modules() if part._forward_hooks] == ["bert.encoder.layer.1.attention"]
+
+
+def test_a_network_made_otherwise_is_loaded_all_the_same(tmp_path: Path) -> None:
+    """SqueezeBERT hands its states on as a dictionary."""
+    small = {"hidden_size": 16, "embedding_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+    groups = {f"{name}_groups": 1 for name in ("q", "k", "v", "post_attention", "intermediate", "output")}
+    config = tf.SqueezeBertConfig(vocab_size=40, num_hidden_layers=2, **small, **groups)
+    net = load_classifier(str(tiny.save_model(tmp_path / "squeeze", config)), ["a", "b"]).net.eval()
+    inputs = some()
+    torch.testing.assert_close(asked(net, True, inputs)[0], asked(net, False, inputs)[0])

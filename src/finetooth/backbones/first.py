@@ -6,7 +6,7 @@ tokens have seen each other, it does to each for itself: two thirds of its produ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finetooth.backbones.layers import evaluating, stack_of
+from finetooth.backbones.layers import Layers, evaluating, stack_of
 
-EXACT = 1e-4  # share of how far rows differ, that may come of nothing but another order of sums
 _ALONE: ContextVar[bool] = ContextVar("the first token alone", default=False)
 
 
@@ -30,35 +29,81 @@ def first_alone() -> Iterator[None]:
         _ALONE.reset(before)
 
 
-def shorten(net: nn.Module, example: Mapping[str, Tensor]) -> None:
-    """Prepare a net for `first_alone`, where its logits on the `example` stay as they are and take fewer products.
+def shorten(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> None:
+    """Prepare a net for `first_alone`, where only first tokens are read and that saves products.
 
-    Nothing is known of the architecture: each part of the last block is tried, what leaves it cut down to the first
-    token, and the one that saves most is kept. Where the rows' logits are all alike nothing can be told, and nothing is
-    done.
+    Nothing is known of the architecture. Of each part of the last block is asked whether the logits hang on what leaves
+    it for other tokens than the first, by their gradient, while the block and the head have random weights: those that
+    are there may happen to make no difference (a head of zeros). Of the parts of which they do not, the one is kept
+    that saves most.
     """
     block = stack_of(net)[1][-1]
-    with torch.inference_mode(), evaluating(net):
-        before, least = _asked(net, block, example)
-        spread = (before - before.mean(dim=0)).norm()
-        best: nn.Module | None = None
+    above = [parameter for name, parameter in net.named_parameters() if layers.parameters[name] <= 1]
+    # Some networks cut rows into windows: one token more must not make a difference.
+    longer = {name: torch.cat([tensor, tensor[:, -1:]], dim=1) for name, tensor in example.items()}
+    best: nn.Module | None = None
+    with evaluating(net), _scrambled(above):
+        least = _products(net, block, example)
         for part in block.children():
-            handle = part.register_forward_hook(_first)
             try:
-                with first_alone():
-                    logits, operations = _asked(net, block, example)
-                right = logits.shape == before.shape and bool((logits - before).norm() < EXACT * spread)
-            except (RuntimeError, IndexError, ValueError):  # what comes after needs the other tokens
-                right = False
-            handle.remove()
-            if right and operations < least:
-                best, least = part, operations
+                if not all(_read_first(net, part, inputs) for inputs in (example, longer)):
+                    continue
+                handle = part.register_forward_hook(_first)
+                try:
+                    fewer = [_same(net, inputs) for inputs in (example, longer)]
+                    with first_alone():
+                        products = _products(net, block, example)
+                finally:
+                    handle.remove()
+            except Exception:  # whatever a network does that is made otherwise
+                continue
+            if all(fewer) and products < least:
+                best, least = part, products
     if best is not None:
         best.register_forward_hook(_first)
 
 
-def _asked(net: nn.Module, block: nn.Module, example: Mapping[str, Tensor]) -> tuple[Tensor, int]:
-    """The logits, and the multiplications with the block's weights that they took."""
+@contextmanager
+def _scrambled(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """With random numbers in their place; afterwards they are as they were."""
+    kept = [parameter.detach().clone() for parameter in parameters]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        for parameter in parameters:
+            parameter.normal_(0.0, 0.1)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, before in zip(parameters, kept, strict=True):
+                parameter.copy_(before)
+
+
+def _read_first(net: nn.Module, part: nn.Module, inputs: Mapping[str, Tensor]) -> bool:
+    """Whether the logits hang on the first token of what leaves this part, and on no other."""
+    left: list[Tensor] = []
+    handle = part.register_forward_hook(lambda module, args, output: left.append(_state(output)))
+    try:
+        logits = net(**inputs).logits
+    finally:
+        handle.remove()
+    weights = torch.linspace(1.0, 2.0, logits.numel()).view(logits.shape)
+    (slope,) = torch.autograd.grad((logits.float() * weights).sum(), left[0])
+    return bool(slope[:, 0].any()) and not bool(slope[:, 1:].any())
+
+
+@torch.no_grad()
+def _same(net: nn.Module, inputs: Mapping[str, Tensor]) -> bool:
+    """Whether `first_alone` makes no difference to the logits."""
+    whole = net(**inputs).logits
+    with first_alone():
+        alone = net(**inputs).logits
+    return whole.shape == alone.shape and torch.allclose(whole, alone, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def _products(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) -> int:
+    """The multiplications with the block's weights."""
     counts: list[int] = []
 
     def count(module: Any, args: Any) -> None:
@@ -67,23 +112,23 @@ def _asked(net: nn.Module, block: nn.Module, example: Mapping[str, Tensor]) -> t
     linear = [part for part in block.modules() if getattr(getattr(part, "weight", None), "ndim", 0) == 2]
     handles = [part.register_forward_pre_hook(count) for part in linear]
     try:
-        logits = net(**example).logits
+        net(**inputs)
     finally:
         for handle in handles:
             handle.remove()
-    return logits.float(), sum(counts)
+    return sum(counts)
 
 
 def _first(module: nn.Module, args: Any, output: Any) -> Any:
     """A forward hook: (rows, tokens, width), in a tuple or by itself, becomes (rows, 1, width)."""
     if not _ALONE.get():
         return None
-    if isinstance(output, tuple):
-        return (_of_three(output[0]), *output[1:])
-    return _of_three(output)
+    state = _state(output)[:, :1]
+    return (state, *output[1:]) if isinstance(output, tuple) else state
 
 
-def _of_three(state: Tensor) -> Tensor:
-    if state.ndim != 3:
+def _state(output: Any) -> Tensor:
+    state = output[0] if isinstance(output, tuple) else output
+    if not isinstance(state, Tensor) or state.ndim != 3:
         raise ValueError("not a state of tokens")
-    return state[:, :1]
+    return state

@@ -116,11 +116,12 @@ def load_classifier(
         )
     example = _example(tokenizer)
     quicken(net, example)
-    shorten(net, example)
+    by_depth = layers(net, example)
+    shorten(net, by_depth, example)
     return Backbone(
         net,
         tokenizer,
-        layers(net, example),
+        by_depth,
         _limit(config, tokenizer),
         model,
         weights_digest=_weights_digest(net),
@@ -155,7 +156,7 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {_first_line(error)}") from error
     example = _example(tokenizer)
     quicken(net, example)
-    shorten(net, example)
+    shorten(net, layers(net, example), example)
     return net.eval(), tokenizer
 
 

@@ -94,18 +94,18 @@ class Talk:
     def stored(self, done: int, rows: int) -> None:
         """As `counted` tells; what is frozen now may be more or less than before."""
         if done == 0:
+            self._stop_bars()
             self._storing = self.counted("computing once what is frozen")
         else:
             self._storing(done, rows)
-        if done == rows and self._status is not None:
-            self._status.stop()
 
     def step(self, step: Step) -> None:
         """A bar with the time left on a terminal; otherwise a line every half minute and at each evaluation."""
         if step.step == 1 or self._first is None:
-            if self._bars is not None:  # of the run before, which may have stopped early
-                self._bars.stop()
-            self._first, self._bars = (step.step, time.monotonic()), None
+            self._stop_bars()  # of the run before, which may have stopped early
+            self._first = (step.step, time.monotonic())
+        if self._status is not None:
+            self._status.stop()
         if self.console.is_terminal:
             self._bar(step)
         if step.ended is not None:
@@ -138,6 +138,10 @@ class Talk:
             self._bars.add_task("training", total=step.steps, loss=step.loss)
         self._bars.update(self._bars.task_ids[0], total=step.steps, completed=step.step, loss=step.loss)
         if step.step == step.steps:
+            self._stop_bars()
+
+    def _stop_bars(self) -> None:
+        if self._bars is not None:
             self._bars.stop()
             self._bars = None
 
