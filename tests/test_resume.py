@@ -265,11 +265,12 @@ def test_a_function_without_a_name_cannot_be_told_from_another(reviews: Path, ti
         go(resume=True)
 
 
+@pytest.mark.parametrize("left", ["data.json", ".data.json.making", ".plan.yaml.making"])
 def test_what_a_crash_leaves_before_the_first_step_is_no_run_yet(
-    reviews: Path, tiny_bert: Path, tmp_path: Path
+    left: str, reviews: Path, tiny_bert: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "data.json").write_text("{}")
+    (tmp_path / "run" / left).write_text("{}")
     plan = ft.Plan.of({**PLAN, "epochs": 1})
     run = ft.train(ft.read(reviews), plan, model=str(tiny_bert), out=tmp_path / "run", resume=True)
     assert run.finished

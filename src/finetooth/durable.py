@@ -23,10 +23,15 @@ def sync_all(folder: Path) -> None:
         sync(path)
 
 
+def aside(name: str) -> str:
+    """How a file is called while it is written; a crash can leave it behind."""
+    return f".{name}.making"
+
+
 @contextmanager
 def in_one_stroke(path: Path) -> Iterator[Path]:
     """Where to write what becomes `path`: a reader, also one after a crash, sees the old file or the whole new one."""
-    making = path.with_name(f".{path.name}.making")
+    making = path.with_name(aside(path.name))
     try:
         yield making
         sync(making)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from finetooth import ledger
-from finetooth.durable import in_one_stroke, write_text
+from finetooth.durable import aside, in_one_stroke, write_text
 from finetooth.errors import RunError
 from finetooth.history import Epoch
 from finetooth.plan import Plan
@@ -45,7 +45,8 @@ class Run:
         if self.begun:
             raise RunError(f"{self.path}: is a run already; choose another --out, or add --resume to go on with it.")
         # What a crash can leave before plan.yaml, the last of the first files, is no run yet and may be overwritten.
-        strange = [p.name for p in self.path.iterdir() if p.name not in FIRST] if self.path.is_dir() else []
+        known = {*FIRST, *map(aside, (*FIRST, "plan.yaml"))}
+        strange = [p.name for p in self.path.iterdir() if p.name not in known] if self.path.is_dir() else []
         if strange:
             raise RunError(f"{self.path}: holds other things ({', '.join(sorted(strange)[:3])}); choose another --out.")
         above = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
