@@ -27,8 +27,8 @@ from finetooth.prepare import Material
 from finetooth.tune import looks
 
 ROWS = (500, 1000, 2000, 4000, 8454)
-LENGTHS = (32, 64, 128, 256, 512)
-DEPTHS = (0, 1, 2, 3, 4, 5, 6)
+LENGTHS = (32, 128, 512)
+DEPTHS = (0, 2, 4, 6)
 SKIPPED, TIMED = 5, 25
 
 

@@ -58,12 +58,14 @@ def tokenized(
     texts: Sequence[str], tokenizer: Any, max_length: int, *, ids: Sequence[str], targets: NDArray[np.int64]
 ) -> Encoded:
     """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
-    # verbose=False: the tokenizer would warn of long rows that are cut in the next line anyway.
-    tokens: list[list[int]] = tokenizer(list(texts), verbose=False)["input_ids"] if texts else []
+    # verbose=False: the tokenizer would warn of long rows that are cut in the next line anyway. What else it would list
+    # for each row takes as long as the tokens do.
+    how = {"verbose": False, "return_attention_mask": False, "return_token_type_ids": False}
+    tokens: list[list[int]] = tokenizer(list(texts), **how)["input_ids"] if texts else []
     lengths = [len(t) for t in tokens]
     long = [i for i, length in enumerate(lengths) if length > max_length]
     if long:
-        shortened = tokenizer([texts[i] for i in long], truncation=True, max_length=max_length)["input_ids"]
+        shortened = tokenizer([texts[i] for i in long], truncation=True, max_length=max_length, **how)["input_ids"]
         for i, cut in zip(long, shortened, strict=True):
             tokens[i] = cut
     return Encoded(
