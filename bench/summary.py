@@ -82,7 +82,7 @@ def folds() -> Iterator[Line]:
     if found:
         what, gap, fast = "5-fold cross-validation, 2,000 rows", found["difference"], found["times as fast as bf16"]
         seconds, whole = found["seconds"], found["full size"]
-        quality = f"mean accuracy {gap['mean']:+.3f} ± {gap['sd']:.3f} over three seeds"
+        quality = f"mean accuracy {gap['mean']:+.3f} ± {gap['sd']:.3f} over {len(found['seeds'])} seeds"
         numbers = (fast["median"], fast["low"], fast["high"])
         own = f"{seconds['ours']:.0f} s"
         yield Line(what, "trainer bf16", own, f"{seconds['peer bf16']:.0f} s", *numbers, quality, MEASURED, "validate")
