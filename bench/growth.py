@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -33,22 +35,16 @@ SKIPPED, TIMED = 5, 25
 
 
 def joined(tokens: int, rows: int) -> ft.Table:
-    """Rows of about so many tokens, made of movie reviews; the label is the first one's."""
+    """Rows of about so many tokens, made of movie reviews; what they are labelled does not matter for the time."""
     table = ft.read(data.path("movies"))
     words = tokens * 3 // 4  # a word is four thirds of a token here
-    texts, labels, text, label = [], [], [], ""
-    for i in range(len(table)):
-        text += table.inputs[i][0].split()
-        label = label or str(table.labels[i])
-        while len(text) >= words and len(texts) < rows:
-            texts.append(" ".join(text[:words]))
-            labels.append(label)
-            text, label = text[words:], label if len(text) > words else ""
-    again = [f"{k} {text}" for k, text in enumerate(texts)]
-    file = Path(tempfile.mkdtemp()) / "joined.jsonl"
-    lines = (json.dumps({"text": t, "label": a}) for t, a in zip(again, labels, strict=True))
-    file.write_text("\n".join(lines), encoding="utf-8")
-    return ft.read(file)
+    every = [word for cells in table.inputs for word in cells[0].split()]
+    texts = (" ".join([str(k), *(every[(k * words + j) % len(every)] for j in range(words))]) for k in range(rows))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "joined.jsonl"
+        lines = (json.dumps({"text": text, "label": "even" if k % 2 == 0 else "odd"}) for k, text in enumerate(texts))
+        file.write_text("\n".join(lines), encoding="utf-8")
+        return ft.read(file)
 
 
 def ours_in_full(rows: int) -> dict[str, float]:
@@ -121,19 +117,28 @@ def main() -> None:
             side = ours_by_step if what.startswith("ours") else peer_by_step
             print(json.dumps(side(number, None) if what.endswith("depth") else side(1, number)))
         return
-    found: dict[str, Any] = {"rows": {}, "tokens": {}, "frozen blocks": {}}
-    whole = asked("peer depth", "-1")  # nothing of it frozen
+    path = common.RESULTS / "growth.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    def once(part: str, point: int, measure: Callable[[], dict[str, Any]]) -> None:
+        if str(point) not in found.setdefault(part, {}):
+            found[part][str(point)] = measure()
+            common.write("growth", {key: found[key] for key in ("rows", "tokens", "frozen blocks") if key in found})
+
+    def full(rows: int) -> dict[str, Any]:
+        own, whole = asked("rows", str(rows)), asked("peer depth", "-1")  # nothing of it frozen
+        return {"ours": own, "peer, extrapolated": 3 * own["rows"] / whole["rows per second"]}
+
+    def both(what: str, point: int) -> dict[str, Any]:
+        return {side: asked(f"{side} {what}", str(point)) for side in ("ours", "peer")}
+
     for rows in ROWS:
-        own = asked("rows", str(rows))
-        found["rows"][str(rows)] = {"ours": own, "peer, extrapolated": 3 * own["rows"] / whole["rows per second"]}
-        common.write("growth", found)
+        once("rows", rows, partial(full, rows))
     for tokens in LENGTHS:
-        found["tokens"][str(tokens)] = {side: asked(f"{side} length", str(tokens)) for side in ("ours", "peer")}
-        common.write("growth", found)
+        once("tokens", tokens, partial(both, "length", tokens))
     for depth in DEPTHS:
-        found["frozen blocks"][str(depth)] = {side: asked(f"{side} depth", str(depth)) for side in ("ours", "peer")}
-        common.write("growth", found)
-    print(common.write("growth", found))
+        once("frozen blocks", depth, partial(both, "depth", depth))
+    print(path)
 
 
 if __name__ == "__main__":

@@ -82,8 +82,9 @@ def folds() -> Iterator[Line]:
     if found:
         what, gap, fast = "5-fold cross-validation, 2,000 rows", found["difference"], found["times as fast as bf16"]
         seconds, whole = found["seconds"], found["full size"]
-        quality = f"mean accuracy {gap['mean']:+.3f} ± {gap['sd']:.3f} over {len(found['seeds'])} seeds"
-        numbers = (fast["median"], fast["low"], fast["high"])
+        few = f" ± {gap['sd']:.3f} over {len(found['seeds'])} seeds" if len(found["seeds"]) > 1 else ", one seed"
+        quality = f"mean accuracy {gap['mean']:+.3f}{few}"
+        numbers = (fast["median"], *((fast["low"], fast["high"]) if len(found["seeds"]) > 1 else (None, None)))
         own = f"{seconds['ours']:.0f} s"
         yield Line(what, "trainer bf16", own, f"{seconds['peer bf16']:.0f} s", *numbers, quality, MEASURED, "validate")
         slower = found["times as fast as fp32"]
@@ -197,9 +198,9 @@ def table(found: list[Line]) -> str:
     """Markdown."""
     said = ["| what | beside | ours | theirs | times as fast | quality | how | file, commit |", "|---" * 8 + "|"]
     for line in found:
-        span = f" ({line.low:.1f} to {line.high:.1f})" if line.low is not None and line.high is not None else ""
+        span = f" ({line.low:.3g} to {line.high:.3g})" if line.low is not None and line.high is not None else ""
         kept = f"[{line.file}.json]({line.file}.json), {commits(read(line.file))}"
-        cells = [line.what, line.peer, line.ours, line.theirs, f"**{line.times:.1f}**{span}", line.quality, line.how]
+        cells = [line.what, line.peer, line.ours, line.theirs, f"**{line.times:.3g}**{span}", line.quality, line.how]
         said.append(f"| {' | '.join([*cells, kept])} |")
     return "\n".join(said)
 
@@ -236,7 +237,7 @@ def draw_speed(found: list[Line]) -> None:
         axes.barh(place, line.times, color="#3a6ea5", alpha=0.85, hatch=hatch, edgecolor="white")
         if line.low is not None and line.high is not None:
             axes.plot([line.low, line.high], [place, place], color="black", linewidth=1.5)
-        axes.text(line.times, place, f"  {line.times:.1f}", va="center")
+        axes.text(line.high or line.times, place, f"  {line.times:.3g}", va="center")
     axes.set_yticks(range(len(found)), [f"{line.what} | {line.peer}" for line in found], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("times as fast (hatched: the peer extrapolated; line: lowest to highest)")
@@ -255,6 +256,8 @@ def draw_growth(found: dict[str, Any]) -> None:
     rows.plot(many, [run["ours"]["seconds"] for run in runs], "o-", label="finetooth, the whole run")
     rows.plot(many, [run["peer, extrapolated"] for run in runs], "s--", label="Trainer bf16, steps, extrapolated")
     rows.set(xscale="log", yscale="log", xlabel="training rows", ylabel="seconds")
+    rows.set_xticks(many, [f"{count:,}" for count in many])
+    rows.minorticks_off()
     for axes, key, name in ((length, "tokens", "tokens a row"), (depth, "frozen blocks", "frozen blocks")):
         at = [int(each) for each in found[key]]
         for side, style, label in (("ours", "o-", "finetooth"), ("peer", "s--", "Trainer bf16")):
