@@ -128,8 +128,7 @@ def trainer(folder: Path, file: Path, batch: int, freeze: int, steps: int) -> di
             for ids, label in zip(encoded, table.labels, strict=True)
         ]
         net = tf.AutoModelForSequenceClassification.from_pretrained(folder)
-        for module in [net.base_model.embeddings, *net.base_model.encoder.layer[:freeze]] if freeze else []:
-            module.requires_grad_(False)
+        beside.freeze(net, freeze or None)
         args = tf.TrainingArguments(
             output_dir=out,
             per_device_train_batch_size=batch,

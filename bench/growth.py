@@ -92,9 +92,7 @@ def peer_by_step(freeze: int, tokens: int | None) -> dict[str, float]:
         options["load_best_model_at_end"] = False
         table = None if tokens is None else joined(tokens, 400)
         made, _, _ = beside.teacher("minilm", 1, 0, Path(folder), True, table=table, **options)
-        body = made.model.base_model
-        for module in [body.embeddings, *body.encoder.layer[:freeze]] if freeze >= 0 else []:
-            module.requires_grad_(False)
+        beside.freeze(made.model, None if freeze < 0 else freeze)
         at = beside.clocked(made)
         made.train()
     return {"rows per second": timed * 16 / (at[-1] - at[SKIPPED - 1])}

@@ -8,6 +8,7 @@ and backwards, without anything between them; the largest rate it reaches on lar
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -65,8 +66,6 @@ def counted(work: Callable[[], Any]) -> float:
 
 def job() -> Job:
     """The quick recipe on the movie reviews, without a store beforehand."""
-    import shutil
-
     shutil.rmtree(stores(), ignore_errors=True)
     plan = ft.Plan.read(beside.QUICK)
     return Material.of(ft.read(data.path("movies")), plan, "minilm").job(plan)

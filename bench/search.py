@@ -69,9 +69,8 @@ def peer(rows: int | None, trials: int, bf16: bool) -> dict[str, Any]:
             share = trial.suggest_float("dropout", 0.0, 0.2) if trial is not None else 0.1
             how = {"hidden_dropout_prob": share, "attention_probs_dropout_prob": share}
             net = tf.AutoModelForSequenceClassification.from_pretrained(model, num_labels=2, **how)
-            depth = trial.suggest_categorical("freeze", SPACE["freeze"]) if trial is not None else 0
-            for module in [net.base_model.embeddings, *net.base_model.encoder.layer[:depth]] if depth else []:
-                module.requires_grad_(False)
+            depth = trial.suggest_categorical("freeze", SPACE["freeze"]) if trial is not None else None
+            beside.freeze(net, depth)
             return net
 
         made.model_init = fresh

@@ -50,8 +50,7 @@ def ours(split: int, seed: int, out: Path) -> dict[str, Any]:
     plan = plan.model_copy(update={"seed": seed, "split": plan.split.model_copy(update={"seed": split})})
     run = ft.train(table, plan, model="minilm", out=out)
     whole, peak = perf_counter() - began, machine.peak_memory()
-    # The first file that is written once the best model lies there.
-    seconds = (out / "predictions" / "validation.parquet").stat().st_mtime - now
+    seconds = (out / "model" / "model.safetensors").stat().st_mtime - now  # written last of what makes the best model
     p = run.predictions("validation")
     ft.evaluate(run, table)
     t = run.predictions("test")
@@ -139,6 +138,12 @@ def teacher(
         compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(-1) == p.label_ids).mean())},
     )
     return made, len(train), rows
+
+
+def freeze(net: Any, blocks: int | None) -> None:
+    """The embeddings and so many of the lowest blocks learn nothing; None freezes nothing."""
+    for module in [] if blocks is None else [net.base_model.embeddings, *net.base_model.encoder.layer[:blocks]]:
+        module.requires_grad_(False)
 
 
 def clocked(made: Any) -> list[float]:

@@ -1,6 +1,6 @@
 """Five-fold cross-validation beside a StratifiedKFold loop around transformers' Trainer. Run: python bench/validate.py
 
-Movie reviews, MiniLM. At 2,000 rows both sides in full with three training seeds, the sides taking turns, the Trainer
+Movie reviews, MiniLM. At 2,000 rows both sides in full with three training seeds, ours first, the Trainer
 in bf16, the faster of its two, and for the first seed also in fp32, which is how it comes; at full size ours in full,
 the peer extrapolated from one of its folds. Ours: recipes/quick.yaml, no store there beforehand, from the file to the
 report. The Trainer as in train.py, on the same rows; the mean over folds of its best epoch's accuracy, as ours. What is
@@ -54,8 +54,8 @@ def peer(rows: int | None, seed: int, folds: int, bf16: bool) -> dict[str, Any]:
     _ = tf.Trainer, tf.TrainingArguments, tf.AutoModelForSequenceClassification, tf.AutoTokenizer
     scores, seconds = [], []
     with tempfile.TemporaryDirectory() as folder:
-        part = Material.of(ft.read(data.path("movies")), ft.Plan(), "minilm", rows=rows).split
         table = ft.read(data.path("movies"))
+        part = Material.of(table, ft.Plan(), "minilm", rows=rows).split
         ids = np.array([*part.train, *part.validation])
         labels = np.array([table.labels[table.position[i]] for i in ids])
         dealt = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(ids, labels)

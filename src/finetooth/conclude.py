@@ -29,8 +29,8 @@ EXAMPLE = 8  # rows on which a changed head is looked at
 
 
 def calibrate(job: Job) -> tuple[Predictions, dict[str, Any]]:
-    """What the net says of the validation rows, in fp32, once a temperature is divided into its last layer."""
-    p = job.look(job.backbone.net, precision="fp32")
+    """What the net says of the validation rows once a temperature is divided into its last layer."""
+    p = job.look(job.backbone.net)
     told = {"temperature": 1.0, "rows": len(p.ids)}
     if not job.plan.calibrate:
         return p, {**told, "applied": "not applied: the plan says calibrate: false"}

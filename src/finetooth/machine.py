@@ -53,6 +53,12 @@ def release() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def tidy(step: int) -> None:
+    """Release every now and then."""
+    if step % TIDY == 0:
+        release()
+
+
 def facts() -> dict[str, Any]:
     """Versions and hardware, as machine.json keeps them."""
     import torch

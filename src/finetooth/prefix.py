@@ -120,7 +120,7 @@ class Prefix:
         found = cut(net, self.layers, inputs, frozen)
         if found is None:
             if frozen(self.layers.deepest) and frozen(self.layers.deepest - 1):
-                self.progress.say("this network cannot be cut into two, so what is frozen is computed again each time")
+                self._tell_why_not("this network cannot be cut into two")
             return whole
         with torch.inference_mode(), evaluating(net):
             state = found.prefix(net, inputs)

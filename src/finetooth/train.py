@@ -117,8 +117,7 @@ def _train(
         try:
             for step in () if enough(state.history) else fit(state, job.batches, job.recipe, job.scores):
                 progress.step(step)
-                if step.step % machine.TIDY == 0:
-                    machine.release()
+                machine.tidy(step.step)
                 if step.ended:
                     run.write_epochs(state.history)
                 if _save_due(step, state, job):
@@ -171,6 +170,8 @@ def _end(
     clock = perf_counter()
     p, calibration = calibrate(job)
     job.backbone.save(run.model)
+    if job.plan.precision != "fp32":
+        p = job.look(job.backbone.net, precision="fp32")
     rule = rule_of(job.plan, job.metrics, p)
     if rule is not None:
         p = replace(p, rule=rule.matrix)

@@ -29,8 +29,7 @@ def looks(job: Job) -> Iterator[tuple[Epoch, Predictions]]:
 
     for step in fit(state, job.batches, job.recipe, scores):
         job.progress.step(step)
-        if step.step % machine.TIDY == 0:
-            machine.release()
+        machine.tidy(step.step)
         if step.ended is not None:
             yield step.ended, said[0]
             if enough(state.history):

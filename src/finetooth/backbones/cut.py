@@ -74,7 +74,7 @@ class Cut:
                 lambda module, args, named: _with_first(args, named, change), with_kwargs=True
             )
         else:
-            handle = blocks[-1].register_forward_hook(lambda module, args, output: _with_state(output, change))
+            handle = blocks[-1].register_forward_hook(lambda module, args, output: with_state(output, change))
         try:
             yield
         finally:
@@ -114,7 +114,7 @@ def difference(net: nn.Module, cut: Cut, inputs: Inputs, state: Tensor) -> float
     said: list[list[Tensor]] = []
     for stored in (False, True):
         left: list[Tensor] = []
-        handle = top.register_forward_hook(lambda module, args, output, left=left: left.append(_state(output)))
+        handle = top.register_forward_hook(lambda module, args, output, left=left: left.append(state_of(output)))
         with evaluating(net):
             logits = (cut.suffix(net, inputs, state) if stored else net(**inputs)).logits
         handle.remove()
@@ -201,13 +201,15 @@ def _with_first(
     return args, {**named, first: change(named[first])}
 
 
-def _state(output: Any) -> Tensor:
+def state_of(output: Any) -> Tensor:
+    """The hidden state in what a block gives."""
     state: Tensor = output[0] if isinstance(output, tuple) else output
     return state
 
 
-def _with_state(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    changed = change(_state(output))
+def with_state(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """What a block gives, its hidden state changed."""
+    changed = change(state_of(output))
     return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
 

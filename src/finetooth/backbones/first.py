@@ -6,6 +6,7 @@ tokens have seen each other, it does to each for itself: two thirds of its produ
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from finetooth.backbones.cut import state_of, with_state
 from finetooth.backbones.layers import Layers, evaluating, stack_of
 
 _ALONE: ContextVar[bool] = ContextVar("the first token alone", default=False)
+_PARTS: dict[tuple[type, str], str | None] = {}  # found before, in this process
 
 
 @contextmanager
@@ -29,22 +32,34 @@ def first_alone() -> Iterator[None]:
         _ALONE.reset(before)
 
 
-def shorten(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> None:
+def shorten(net: Any, layers: Layers, example: Mapping[str, Tensor]) -> None:
     """Prepare a net for `first_alone`, where only first tokens are read and that saves products.
 
-    Nothing is known of the architecture. Of each part of the last block is asked whether the logits hang on what leaves
-    it for other tokens than the first, by their gradient, while the block and the head have random weights: those that
-    are there may happen to make no difference (a head of zeros). Of the parts of which they do not, the one is kept
-    that saves most.
+    Which part of the last block that takes is asked once of an architecture, as its configuration has it.
+    """
+    about = json.dumps({k: v for k, v in net.config.to_dict().items() if "drop" not in k}, sort_keys=True, default=str)
+    if (type(net), about) not in _PARTS:
+        _PARTS[type(net), about] = _part(net, layers, example)
+    name = _PARTS[type(net), about]
+    if name is not None:
+        stack_of(net)[1][-1].get_submodule(name).register_forward_hook(_first)
+
+
+def _part(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> str | None:
+    """The name of the part of the last block that need not leave other tokens than the first, and saves most so.
+
+    Nothing is known of the architecture. Of each part is asked whether the logits hang on what leaves it for other
+    tokens, by their gradient, while the block and the head have random weights: those that are there may happen to make
+    no difference (a head of zeros).
     """
     block = stack_of(net)[1][-1]
     above = [parameter for name, parameter in net.named_parameters() if layers.parameters[name] <= 1]
     # Some networks cut rows into windows: one token more must not make a difference.
     longer = {name: torch.cat([tensor, tensor[:, -1:]], dim=1) for name, tensor in example.items()}
-    best: nn.Module | None = None
+    best: str | None = None
     with evaluating(net), _scrambled(above):
         least = _products(net, block, example)
-        for part in block.children():
+        for name, part in block.named_children():
             try:
                 if not all(_read_first(net, part, inputs) for inputs in (example, longer)):
                     continue
@@ -58,9 +73,8 @@ def shorten(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> No
             except Exception:  # whatever a network does that is made otherwise
                 continue
             if all(fewer) and products < least:
-                best, least = part, products
-    if best is not None:
-        best.register_forward_hook(_first)
+                best, least = name, products
+    return best
 
 
 @contextmanager
@@ -82,7 +96,7 @@ def _scrambled(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
 def _read_first(net: nn.Module, part: nn.Module, inputs: Mapping[str, Tensor]) -> bool:
     """Whether the logits hang on the first token of what leaves this part, and on no other."""
     left: list[Tensor] = []
-    handle = part.register_forward_hook(lambda module, args, output: left.append(_state(output)))
+    handle = part.register_forward_hook(lambda module, args, output: left.append(_of_tokens(state_of(output))))
     try:
         logits = net(**inputs).logits
     finally:
@@ -121,14 +135,10 @@ def _products(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) ->
 
 def _first(module: nn.Module, args: Any, output: Any) -> Any:
     """A forward hook: (rows, tokens, width), in a tuple or by itself, becomes (rows, 1, width)."""
-    if not _ALONE.get():
-        return None
-    state = _state(output)[:, :1]
-    return (state, *output[1:]) if isinstance(output, tuple) else state
+    return with_state(output, lambda state: _of_tokens(state)[:, :1]) if _ALONE.get() else None
 
 
-def _state(output: Any) -> Tensor:
-    state = output[0] if isinstance(output, tuple) else output
+def _of_tokens(state: Any) -> Tensor:
     if not isinstance(state, Tensor) or state.ndim != 3:
         raise ValueError("not a state of tokens")
     return state

@@ -114,14 +114,10 @@ def load_classifier(
             f"{model}: the tokenizer knows {len(tokenizer)} tokens, the model only "
             f"{net.get_input_embeddings().weight.shape[0]}; they do not belong together."
         )
-    example = _example(tokenizer)
-    quicken(net, example)
-    by_depth = layers(net, example)
-    shorten(net, by_depth, example)
     return Backbone(
         net,
         tokenizer,
-        by_depth,
+        _quickened(net, tokenizer),
         _limit(config, tokenizer),
         model,
         weights_digest=_weights_digest(net),
@@ -154,10 +150,17 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {_first_line(error)}") from error
+    _quickened(net, tokenizer)
+    return net.eval(), tokenizer
+
+
+def _quickened(net: Any, tokenizer: Any) -> Layers:
+    """The layers of a network that says what it said, and has less to compute for it."""
     example = _example(tokenizer)
     quicken(net, example)
-    shorten(net, layers(net, example), example)
-    return net.eval(), tokenizer
+    by_depth = layers(net, example)
+    shorten(net, by_depth, example)
+    return by_depth
 
 
 def _example(tokenizer: Any) -> dict[str, torch.Tensor]:

@@ -30,13 +30,15 @@ COMMON, BALANCED = 0.25, 1.1
 def suspects(sample: Sample) -> Iterator[Finding]:
     """The labels that a model out of fold contradicts, the surest first, and how far such flags can be trusted here.
 
-    Spellings of one class count as one, and texts without a letter or a figure are left out.
+    Spellings of one class count as one. Texts without a letter or a figure are left out, and rows that are in no part,
+    since training started small.
     """
     shown = {folded(name): name for name in sample.names}
     kinds = sorted(shown)
     places = {name: i for i, name in enumerate(kinds)}
     number = np.array([places[folded(name)] for name in sample.names], dtype=np.int64)
-    labelled = np.array([i for i in sample.open if any(map(str.isalnum, sample.texts[i]))], dtype=np.int64)
+    used = [i for i in sample.open if sample.split is None or sample.part[i] is not None]
+    labelled = np.array([i for i in used if any(map(str.isalnum, sample.texts[i]))], dtype=np.int64)
     if not 2 <= len(shown) <= len(labelled) / 20 or len(labelled) < FEWEST or sample.table.folder is not None:
         return
     classes = len(shown)

@@ -114,7 +114,8 @@ def search(
         try:
             _begin(study, setup, job, resume, progress)
             try:
-                watched = _Heeding(progress, received, lambda signal: _stopped(signal, out))
+                ended = "in the middle of a trial, which will begin anew"
+                watched = _Heeding(progress, received, lambda signal: Interrupted(signal, ended, str(out)))
                 if jobs == 1:
                     work(setup, material, nullcontext(), watched)
                 else:
@@ -202,10 +203,6 @@ def _conclude(study: Study, setup: Setup, material: Material, job: Job, progress
     write_text(setup.out / "report.html", searched.page(content))
     write_text(setup.out / "report.json", json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
     return content
-
-
-def _stopped(signal: int, out: Path) -> Interrupted:
-    return Interrupted(signal, "in the middle of a trial, which will begin anew", str(out))
 
 
 class _Heeding(Heeding):
