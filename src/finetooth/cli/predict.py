@@ -19,7 +19,7 @@ def predict(
         Precision,
         typer.Option(
             "--precision",
-            help="Of the matrix products; int8 is a little quicker than bf16 and turns up to four answers in a hundred.",
+            help="Of the matrix products; int8 is a little quicker than bf16 and turns 1 to 4 answers in a hundred.",
         ),
     ] = "auto",
     input: shared.Input = None,
