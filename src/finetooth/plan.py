@@ -55,7 +55,6 @@ LATER: dict[str, Any] = {
 LARGEST = 20 << 30  # bytes
 LATER_TASKS = (
     "text-regression",
-    "text-pair",
     "multi-label",
     "token-classification",
     "image-classification",
@@ -166,7 +165,7 @@ class SplitPlan(Section):
 class Plan(Section):
     """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
 
-    task: Literal["auto", "text-classification"] = "auto"
+    task: Literal["auto", "text-classification", "text-pair"] = "auto"
     """What is to be learnt."""
     data: Data = Data()
     """The columns."""
@@ -442,8 +441,9 @@ def _sentence(error: Any) -> str:
 
 @dataclass(frozen=True)
 class Facts:
-    """What `resolve` needs to know of the rows to train on, the model and the machine."""
+    """What `resolve` needs to know of the rows to train on, the model and the machine; `task` with the reason."""
 
+    task: tuple[str, str]
     rows: int
     largest_class: int
     smallest_class: int
@@ -462,7 +462,7 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
         if getattr(plan, key) == "auto" and key not in chosen:
             chosen[key], reasons[key] = value, reason
 
-    decide("task", "text-classification", "a text column and a label column")
+    decide("task", *facts.task)
     small = facts.parameters < 50e6
     size = f"{facts.parameters / 1e6:.0f} M parameters"
     if plan.rate is not None:
