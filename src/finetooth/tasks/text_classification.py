@@ -62,10 +62,17 @@ class TextClassification:
         return names
 
     def load(
-        self, model: str, names: list[str], *, seed: int, dropout: float | None = None, scratch: bool = False
+        self,
+        model: str,
+        names: list[str],
+        *,
+        seed: int,
+        dropout: float | None = None,
+        scratch: bool = False,
+        adapter: Mapping[str, Any] | None = None,
     ) -> Backbone:
         """An encoder with a new classification head."""
-        return load_classifier(model, names, seed=seed, dropout=dropout, scratch=scratch)
+        return load_classifier(model, names, seed=seed, dropout=dropout, scratch=scratch, adapter=adapter)
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
