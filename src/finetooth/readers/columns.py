@@ -13,6 +13,8 @@ from finetooth.table import Columns
 INPUTS = ("text", "sentence")
 PAIRS = (("text", "text_pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
 LABELS = ("label", "target")
+TALKS = ("messages", "conversations")  # columns that hold whole conversations, answers included
+ASKED = ((("prompt",), "completion"), (("instruction", "input"), "output"), (("instruction",), "output"))
 NAME = re.compile(r"[^\W\d][\w.:#%/()-]*( [\w.:#%/()-]+){0,3}")  # a word or a few
 LOOKED_AT = 1000  # rows
 
@@ -50,13 +52,17 @@ def choose(
         )
         raise DataError(f"{source}: {why} the {flag}. Say which with --{flag} COLUMN; the columns are {listed(names)}.")
 
+    inputs: list[str | None]
+    if not input and not label and (talk := _talk(names)):
+        input, label = talk
     if input:
-        inputs: list[str | None] = [named("input", part.strip()) for part in input.split(",")]
+        inputs = [named("input", part.strip()) for part in input.split(",")]
     else:
         pairs = [[name for half in pair for name in names if name.lower() == half] for pair in PAIRS]
         pair = next((found for found in pairs if len(found) == 2), None)
         inputs = [*pair] if pair else [guessed("input", INPUTS, True)]
-    chosen = named("label", label) if label else guessed("label", LABELS, labelled)
+    talks = [*inputs] == [name for name in names if name.lower() in TALKS][:1]
+    chosen = named("label", label) if label else guessed("label", LABELS, labelled and not talks)
     if len(set(inputs)) < len(inputs):
         doubled = next(name for i, name in enumerate(inputs) if name in inputs[:i])
         raise DataError(f"{source}: --input names the column '{doubled}' twice.")
@@ -72,11 +78,30 @@ def choose(
     )
 
 
+def _talk(names: Sequence[str]) -> tuple[str, str | None] | None:
+    """The columns of conversations, or of a prompt and its answer, where they have the usual names."""
+    known = {name.lower(): name for name in names}
+    whole = [known[name] for name in TALKS if name in known]
+    if whole:
+        return whole[0], None
+    for asked, answer in ASKED:
+        if answer in known and all(name in known for name in asked):
+            return ",".join(known[name] for name in asked), known[answer]
+    return None
+
+
 def unnamed(source: str, data: pa.Table, flags: Iterable[str | None]) -> DataError | None:
     """What to say when the first line, which gave the names of the columns, is evidently a row itself; None where it
     holds one of the names to be expected, or nothing speaks for it."""
     names: list[str] = data.column_names
-    expected = {*INPUTS, *LABELS, *(name.strip().lower() for flag in flags if flag for name in flag.split(","))}
+    expected = {
+        *INPUTS,
+        *LABELS,
+        *TALKS,
+        "prompt",
+        "instruction",
+        *(name.strip().lower() for flag in flags if flag for name in flag.split(",")),
+    }
     if expected & {name.lower() for name in names}:
         return None
     if not any(NAME.fullmatch(name) and len(name) <= 40 for name in names):

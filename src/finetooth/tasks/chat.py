@@ -1,0 +1,141 @@
+"""Rows -> conversations -> tokens, of which those of the answers are marked: they alone are learnt.
+
+A row is a list of messages (`messages`, or ShareGPT's `conversations`), or a prompt with its completion, whose columns
+may have Alpaca's names. The text is what the model's own chat template makes of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetooth.errors import DataError, ModelError
+from finetooth.table import Table
+
+ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}  # of ShareGPT and its kin
+KNOWN = ("system", "user", "assistant", "tool")
+Message = dict[str, str]  # role, content
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The text of a conversation, and from which to which character each answer goes, its end token included."""
+
+    text: str
+    answers: tuple[tuple[int, int], ...]
+
+
+def conversation(table: Table, row: int) -> list[Message]:
+    """The messages of a row. Raises DataError, naming the row, for what is none or has no answer."""
+    place, cells = table.place(row), table.inputs[row]
+    if table.columns.label is not None:
+        answer = table.labels[row]
+        if answer is None:
+            raise DataError(f"{place}: the column '{table.columns.label}' is empty, expected the answer to learn.")
+        asked = "\n\n".join(cell for cell in cells if cell.strip())
+        return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
+    column = table.columns.input[0]
+    try:
+        messages = [_message(each) for each in json.loads(cells[0])]
+    except (ValueError, TypeError, KeyError):
+        raise DataError(
+            f"{place}, column '{column}': found {cells[0][:60]!r}, expected a list of messages such as "
+            f'[{{"role": "user", "content": "..."}}, {{"role": "assistant", "content": "..."}}].'
+        ) from None
+    strange = [m["role"] for m in messages if m["role"] not in KNOWN]
+    if strange:
+        raise DataError(f"{place}, column '{column}': found the role '{strange[0]}', expected {', '.join(KNOWN)}.")
+    if not any(m["role"] == "assistant" and m["content"].strip() for m in messages[1:]):
+        raise DataError(f"{place}, column '{column}': no message of the assistant follows another, so none is learnt.")
+    return messages
+
+
+def _message(given: Any) -> Message:
+    role, content = (given["from"], given["value"]) if "from" in given else (given["role"], given["content"])
+    if not isinstance(content, str):
+        raise TypeError("only texts are read")
+    return {"role": ROLES.get(role, role), "content": content}
+
+
+def rendered(tokenizer: Any, messages: Sequence[Message]) -> Rendered:
+    """The text that the tokenizer's chat template makes of a conversation, up to the end of its last answer.
+
+    Without a template a prompt and its completion are put together as they are, and the end token behind them. Raises
+    ModelError where there is no template for a longer conversation, or one that changes earlier turns, so that it
+    cannot be told which characters are an answer.
+    """
+    if tokenizer.chat_template is None:
+        return _plain(tokenizer, messages)
+    text, answers = "", []
+    for i, message in enumerate(messages):
+        if i == 0 or message["role"] != "assistant":
+            continue
+        asked = _render(tokenizer, messages[:i], asking=True)
+        whole = _render(tokenizer, messages[: i + 1], asking=False)
+        content = message["content"].strip()
+        at = whole.find(content, len(asked))
+        if not (whole.startswith(asked) and whole.startswith(text) and at >= 0):
+            raise ModelError(
+                "the tokenizer's chat template writes earlier turns anew when a later one comes, so it cannot be told "
+                "which of its text are answers; give each row one question and its answer."
+            )
+        end = at + len(content)
+        end += max((len(t) for t in _ends(tokenizer) if whole.startswith(t, end)), default=0)
+        if content:
+            answers.append((at, end))
+        text = whole[:end]
+    return Rendered(text, tuple(answers))
+
+
+def _plain(tokenizer: Any, messages: Sequence[Message]) -> Rendered:
+    if len(messages) != 2:
+        raise ModelError(
+            "the tokenizer has no chat template, so only rows of one prompt and its completion can be learnt; take a "
+            "model that was made for conversations."
+        )
+    asked, answer = (message["content"] for message in messages)
+    text = f"{tokenizer.bos_token or ''}{asked}{answer}{tokenizer.eos_token or ''}"
+    return Rendered(text, ((len(text) - len(answer) - len(tokenizer.eos_token or ""), len(text)),))
+
+
+def _render(tokenizer: Any, messages: Sequence[Message], *, asking: bool) -> str:
+    try:
+        text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=asking)
+    except Exception as error:  # a template raises what it likes
+        raise ModelError(f"the tokenizer's chat template refuses a conversation: {error}") from None
+    return text
+
+
+def _ends(tokenizer: Any) -> list[str]:
+    """The special tokens of the tokenizer, as texts."""
+    return [str(token) for token in tokenizer.get_added_vocab() if token.strip()]
+
+
+def asking(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """The text after which the model is to answer the last turn before the final answer."""
+    if tokenizer.chat_template is None:
+        return f"{tokenizer.bos_token or ''}{messages[0]['content']}"
+    return _render(tokenizer, messages[:-1], asking=True)
+
+
+def marked(tokenizer: Any, conversations: Sequence[Rendered]) -> Iterator[tuple[list[int], NDArray[np.bool_]]]:
+    """The tokens of each, and which of them are of an answer.
+
+    A token that begins in the space before an answer is of the answer: a model that answers writes it.
+    """
+    if not conversations:
+        return
+    texts = [each.text for each in conversations]
+    found = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    for each, ids, offsets in zip(conversations, found["input_ids"], found["offset_mapping"], strict=True):
+        begins, ends = np.array(offsets, dtype=np.int64).reshape(-1, 2).T
+        marks = np.zeros(len(ids), dtype=bool)
+        for start, end in each.answers:
+            space = start - (len(each.text[:start]) - len(each.text[:start].rstrip(" ")))
+            marks |= (ends > start) & (begins >= space) & (ends <= end)
+        yield ids, marks
