@@ -296,7 +296,7 @@ def test_a_baseline_that_is_not_what_it_was_is_not_asked_again(many: Path, tiny_
 
 def test_a_rule_that_was_put_beside_the_model_is_refused(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
     run = ft.train(ft.read(reviews), ft.Plan.of({**PLAN, "epochs": 0.1}), model=str(tiny_bert), out=tmp_path / "run")
-    run.write_rule(np.diag([1.0, 100.0]), ["negative", "positive"])
+    run.write_decisions({"names": ["negative", "positive"], "rule": [[1.0, 0.0], [0.0, 100.0]]})
     with pytest.raises(RunError, match="was not there when training ended"):
         ft.evaluate(run)
     assert not run.ledger.exists()

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from finetooth.run import Run
 DEFAULT = Plan().values()
 FACTS = Facts(
     task=("text-classification", "a text column and a label column"),
+    loss=("cross-entropy", "one of several classes"),
+    metric=("macro_f1", "the largest class has 500 rows, the smallest 100"),
     rows=600,
-    largest_class=500,
-    smallest_class=100,
     parameters=22_000_000,
     limit=256,
     fast_bf16=False,
@@ -349,7 +350,7 @@ def test_what_the_user_set_is_kept_and_needs_no_reason(key: str) -> None:
 
 
 def test_choices_follow_the_facts() -> None:
-    even = Facts(("text-classification", "so"), 600, 299, 100, 110_000_000, 512, True, "a GPU")
+    even = replace(FACTS, metric=("accuracy", "so"), parameters=110_000_000, limit=512, fast_bf16=True)
     here, there = resolve(Plan(), FACTS)[0], resolve(Plan(), even)[0]
     assert (here.precision, there.precision) == ("fp32", "bf16")
     assert (here.metric_for_best_model, there.metric_for_best_model) == ("macro_f1", "accuracy")
@@ -359,7 +360,7 @@ def test_choices_follow_the_facts() -> None:
 
 def test_more_rows_take_no_more_epochs() -> None:
     epochs = [
-        float(resolve(Plan(), Facts(("text-classification", "so"), rows, rows, 1, 10**7, 128, False, "cpu"))[0].epochs)
+        float(resolve(Plan(), replace(FACTS, rows=rows))[0].epochs)
         for rows in (10, 499, 500, 1999, 2000, 4999, 5000, 10**6)
     ]
     assert epochs == sorted(epochs, reverse=True)

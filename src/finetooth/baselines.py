@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth import linear, machine, tfidf
+from finetooth.labels import Kind
 from finetooth.predict import predict, states
 from finetooth.progress import Progress
 from finetooth.seeds import row_keys
-from finetooth.table import Predictions, Table
+from finetooth.table import Answers, Table
 from finetooth.tasks import Encoded, Task, tokenized
 
 LEAST_SECONDS = 20.0  # that may be spent on baselines, however short the run was
@@ -25,36 +26,37 @@ HELD_OUT = 5  # one row of so many chooses the probe's penalty
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a table: their ids, the texts of each, and class numbers."""
+    """Some rows of a table: their ids, the texts of each, and their targets, as the task makes them."""
 
     ids: Sequence[str]
     inputs: Sequence[Sequence[str]]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
+    names: list[str]
+    task: Task
 
     @staticmethod
-    def of(table: Table, ids: Sequence[str], names: Sequence[str]) -> Rows:
-        """These rows of the table; a class number is -1 where the label is not known."""
-        number = {name: i for i, name in enumerate(names)}
-        places = [table.position[i] for i in ids]
-        targets = np.array([number.get(table.labels[r] or "", -1) for r in places], dtype=np.int64)
-        return Rows(ids, [table.inputs[r] for r in places], targets)
+    def of(table: Table, ids: Sequence[str], names: list[str], task: Task) -> Rows:
+        """These rows of the table; where the label is not known, the target says so."""
+        inputs = [table.inputs[table.position[i]] for i in ids]
+        return Rows(ids, inputs, task.targets(table, ids, names), names, task)
 
     @property
     def texts(self) -> list[str]:
         """All that stands in a row, as one text."""
         return ["\n".join(cells) for cells in self.inputs]
 
-    def said(self, probabilities: NDArray[np.float64], names: list[str]) -> Predictions:
-        """What somebody says of these rows, shape (rows, classes)."""
-        return Predictions(list(self.ids), self.targets, probabilities, names)
+    def said(self, said: NDArray[np.float64]) -> Answers:
+        """What somebody says of these rows, shape (rows, outputs)."""
+        return self.task.answers(self.ids, self.targets, said, self.names)
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """Some of the rows, in this order."""
         chosen = rows.tolist()
-        return Rows([self.ids[r] for r in chosen], [self.inputs[r] for r in chosen], self.targets[rows])
+        ids, inputs = [self.ids[r] for r in chosen], [self.inputs[r] for r in chosen]
+        return replace(self, ids=ids, inputs=inputs, targets=self.targets[rows])
 
 
-Answer = Callable[[Rows], NDArray[np.float64]]  # probabilities, (rows, classes)
+Answer = Callable[[Rows], NDArray[np.float64]]  # what is said, (rows, outputs)
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,70 @@ class Baseline:
     rows: int
     seconds: float
 
-    def predict(self, rows: Rows, names: list[str]) -> Predictions:
+    def predict(self, rows: Rows) -> Answers:
         """What it says of these rows."""
-        return rows.said(self.answer(rows), names)
+        return rows.said(self.answer(rows))
+
+
+@dataclass(frozen=True)
+class Fits:
+    """How baselines of one kind of answers are fitted; `outputs` are the numbers that are said of a row.
+
+    `constant` makes what is said of every row, (outputs,), of targets and `outputs`; `words` a model of counts, to be
+    asked, and `probe` one of states, each of a matrix, targets, the rows held out and `outputs`; `asked` is what the
+    probe's numbers say of states. `name` is what the constant is called.
+    """
+
+    name: str
+    constant: Callable[[NDArray[Any], int], NDArray[np.float64]]
+    words: Callable[[Any, NDArray[Any], NDArray[np.bool_], int], Callable[[Any], NDArray[np.float64]]]
+    probe: Callable[[NDArray[np.float64], NDArray[Any], NDArray[np.bool_], int], linear.Affine]
+    asked: Callable[[linear.Affine, NDArray[np.float64]], NDArray[np.float64]]
+
+
+def _class_words(
+    matrix: Any, targets: NDArray[Any], held_out: NDArray[np.bool_], classes: int
+) -> Callable[[Any], NDArray[np.float64]]:
+    model = linear.gradient_descent(tfidf.passes(targets, classes))(matrix, targets)
+    return lambda asked: linear.said(model, asked, classes)
+
+
+def _class_probe(
+    states: NDArray[np.float64], targets: NDArray[Any], held_out: NDArray[np.bool_], classes: int
+) -> linear.Affine:
+    strength = linear.strongest(states, targets, held_out, classes)
+    return linear.Affine.of(linear.probe(strength)(states, targets), classes)
+
+
+def _number_words(
+    matrix: Any, targets: NDArray[Any], held_out: NDArray[np.bool_], outputs: int
+) -> Callable[[Any], NDArray[np.float64]]:
+    model = linear.ridge(matrix, targets, held_out, linear.WORD_PENALTIES)
+    return lambda asked: np.asarray(model.predict(asked))
+
+
+def _number_probe(
+    states: NDArray[np.float64], targets: NDArray[Any], held_out: NDArray[np.bool_], outputs: int
+) -> linear.Affine:
+    return linear.Affine.of(linear.ridge(states, targets, held_out, linear.PENALTIES), outputs)
+
+
+FITS: dict[Kind, Fits] = {
+    "one-of": Fits(
+        "majority",
+        lambda targets, classes: np.bincount(targets, minlength=classes) / len(targets),
+        _class_words,
+        _class_probe,
+        linear.Affine.predict_proba,
+    ),
+    "numbers": Fits(
+        "mean",
+        lambda targets, outputs: np.array([targets.mean()]),
+        _number_words,
+        _number_probe,
+        linear.Affine.predict,
+    ),
+}
 
 
 def budget(seconds: float) -> float:
@@ -75,35 +138,39 @@ def budget(seconds: float) -> float:
     return max(LEAST_SECONDS, SHARE * seconds)
 
 
-def shares(training: Rows, names: list[str]) -> NDArray[np.float64]:
-    """The share of each class among the training rows."""
-    return np.bincount(training.targets, minlength=len(names)) / len(training.ids)
+def fits(rows: Rows) -> Fits:
+    """How the baselines of these rows are fitted."""
+    return FITS[rows.task.kind]
 
 
-def always(probabilities: NDArray[np.float64], rows: int) -> Baseline:
-    """The same probabilities to everything: decided is the commonest class."""
-    return Baseline(lambda asked: np.tile(probabilities, (len(asked.ids), 1)), rows, 0.0)
+def shares(training: Rows) -> NDArray[np.float64]:
+    """The share of each class among the training rows; of numbers their mean."""
+    return fits(training).constant(training.targets, len(training.names))
 
 
-def words(training: Rows, names: list[str]) -> Baseline | None:
-    """TF-IDF and a linear classifier; None where there are too many rows and classes for a cheap model."""
-    clock, targets, classes = perf_counter(), training.targets, len(names)
-    if not tfidf.cheap(len(targets), classes):
+def always(said: NDArray[np.float64], rows: int) -> Baseline:
+    """The same to everything: of classes the commonest is decided."""
+    return Baseline(lambda asked: np.tile(said, (len(asked.ids), 1)), rows, 0.0)
+
+
+def words(training: Rows) -> Baseline | None:
+    """TF-IDF and a linear model; None where there are too many rows and classes for a cheap one."""
+    clock, targets, outputs = perf_counter(), training.targets, len(training.names)
+    if not tfidf.cheap(len(targets), outputs):
         return None
     counter, matrix = tfidf.Counter.of(training.texts)
-    order = np.lexsort((targets, row_keys(training.ids)))
-    model = linear.gradient_descent(tfidf.passes(targets, classes))(matrix[order], targets[order])
-    return Baseline(
-        lambda rows: linear.said(model, counter.weigh(rows.texts), classes), len(targets), perf_counter() - clock
-    )
+    order = np.lexsort((*np.atleast_2d(targets.T), row_keys(training.ids)))
+    held_out = _held_out(np.zeros(len(order), dtype=np.int64))
+    ask = fits(training).words(matrix[order], targets[order], held_out, outputs)
+    return Baseline(lambda rows: ask(counter.weigh(rows.texts)), len(targets), perf_counter() - clock)
 
 
-def without_network(training: Rows, names: list[str]) -> tuple[dict[str, Baseline], dict[str, str]]:
+def without_network(training: Rows) -> tuple[dict[str, Baseline], dict[str, str]]:
     """The baselines that need no network, by name, and why one of them cannot be had."""
-    found = {"majority": always(shares(training, names), len(training.ids))}
-    counted = words(training, names)
+    found = {fits(training).name: always(shares(training), len(training.ids))}
+    counted = words(training)
     if counted is None:
-        why = f"{len(names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
+        why = f"{len(training.names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
         return found, {"tfidf": why}
     return {**found, "tfidf": counted}, {}
 
@@ -122,9 +189,9 @@ class Reader:
         """(rows, width)."""
         return states(self.net.to(machine.device()), self.task, self._encoded(rows), **self._how())
 
-    def predict(self, rows: Rows, names: list[str]) -> Predictions:
+    def predict(self, rows: Rows) -> Answers:
         """What the network's own head says."""
-        return predict(self.net.to(machine.device()), self.task, self._encoded(rows), names, **self._how())
+        return predict(self.net.to(machine.device()), self.task, self._encoded(rows), rows.names, **self._how())
 
     def _encoded(self, rows: Rows) -> Encoded:
         return tokenized(rows.inputs, self.tokenizer, self.max_length, ids=rows.ids, targets=rows.targets)
@@ -140,14 +207,14 @@ class Probed:
 
     affine: linear.Affine
     states: NDArray[np.float64]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     seconds: float
 
 
-def probe(training: Rows, reader: Reader, names: list[str], *, seconds: float, progress: Progress) -> Probed | None:
-    """Logistic regression on the states of as many training rows as can be read in the given seconds.
+def probe(training: Rows, reader: Reader, *, seconds: float, progress: Progress) -> Probed | None:
+    """A linear model on the states of as many training rows as can be read in the given seconds.
 
-    None where those are all of one class.
+    None where those have all the same label.
     """
     clock, keys = perf_counter(), row_keys(training.ids)
     everything = np.arange(len(keys))
@@ -162,11 +229,11 @@ def probe(training: Rows, reader: Reader, names: list[str], *, seconds: float, p
         progress.say(f"the probe of the untouched model is fitted on {len(chosen):,} of {len(keys):,} training rows")
     # In the order of their keys, whatever the order of the file.
     part = training.take(chosen[np.argsort(keys[chosen], kind="stable")])
-    if len(np.unique(part.targets)) < 2:
+    if len(np.unique(part.targets, axis=0)) < 2:
         return None
     found = reader.states(part)
-    strength = linear.strongest(found, part.targets, _held_out(part.targets), len(names))
-    affine = linear.Affine.of(linear.probe(strength)(found, part.targets), len(names))
+    by = part.targets if part.task.kind == "one-of" else np.zeros(len(part.ids), dtype=np.int64)
+    affine = fits(part).probe(found, part.targets, _held_out(by), len(part.names))
     return Probed(affine, found, part.targets, perf_counter() - clock)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finetooth import duplicates, splits
+from finetooth import duplicates, labels, splits
 from finetooth.checks import CHECKS, Sample
 from finetooth.checks.base import Numbers
 from finetooth.errors import DataError
 from finetooth.findings import Finding
+from finetooth.labels import Kind
 from finetooth.likeness import see
 from finetooth.table import Table
 
@@ -41,13 +42,15 @@ def check(
     limit: int | None = None,
     states: NDArray[np.float64] | None = None,
     progress: Callable[[str], None] | None = None,
+    kind: Kind | None = None,
     **split: Any,
 ) -> Checked:
     """Run every check on the table, parted as `train` would part it (`split` as for `holdout`: seed, train, ...).
 
     `against` are rows of the place where the model will work, `lengths` the tokens of each row for a model that takes
     `limit` of them, `states` what that model makes of each row, (rows, width); `predict.asked` gives the three. Rows
-    that cannot be parted are checked all the same. Test labels are read, never altered.
+    that cannot be parted are checked all the same. Test labels are read, never altered. `kind` says what stands in the
+    label column, where it is not to be told from the labels.
     """
     seen = see(table) if table.folder is not None else None
     equal, near = duplicates.of(table, seen)
@@ -55,12 +58,12 @@ def check(
     if told := _unreadable_time(table):
         found.append(Finding("time", "error", told, "The rest was checked without the times.", 1))
         table = replace(table, columns=replace(table.columns, time=None))
-    parted = None
+    parted, kind = None, kind or labels.kind_of(table)
     try:
-        parted = splits.holdout(table, near=near, **split)
+        parted = splits.holdout(table, near=near, strata=labels.strata(table, kind), **split)
     except DataError as error:
         found.append(Finding("split", "error", str(error), "What concerns the parts was left out.", len(table)))
-    sample = Sample(table, parted, equal, near, lengths, limit, states, against, seen)
+    sample = Sample(table, parted, equal, near, lengths, limit, states, against, seen, kind=kind)
     return Checked(sample, examine(sample, tuple(found), progress))
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from finetooth import baselines, decide, forgetting, machine, transfer
-from finetooth.backbones import Backbone, cool, load_masked, load_tuned
+from finetooth.backbones import Backbone, cool, load_masked, load_tuned, unstandardize
 from finetooth.baselines import Baseline, Reader, Rows
 from finetooth.errors import UserError
 from finetooth.linear import Affine
@@ -22,15 +23,30 @@ from finetooth.prepare import Job
 from finetooth.progress import Progress
 from finetooth.readers import read
 from finetooth.run import Run
-from finetooth.table import Predictions, Table
-from finetooth.tasks import TASKS
+from finetooth.table import Answers, Numbers, Predictions, Table
 
 EXAMPLE = 8  # rows on which a changed head is looked at
+LEVEL = 0.95  # of prediction intervals
+
+
+def settle(job: Job) -> tuple[Job, Answers, dict[str, Any] | None]:
+    """The net as it will be saved, what it then says of the validation rows, and how its probabilities were calibrated.
+
+    A net that learnt standardised numbers speaks in their unit from here on, as does the job that comes back.
+    """
+    if job.task.kind == "one-of":
+        return job, *calibrate(job)
+    if job.scale is not None:
+        moved = unstandardize(job.backbone.net, job.scale.mean, job.scale.deviation, _example(job))
+        assert moved, "the task looked at the head when it loaded the model"
+        job = replace(job, scale=None)
+    return job, job.look(job.backbone.net), None
 
 
 def calibrate(job: Job) -> tuple[Predictions, dict[str, Any]]:
     """What the net says of the validation rows once a temperature is divided into its last layer."""
     p = job.look(job.backbone.net)
+    assert isinstance(p, Predictions), "classes have probabilities"
     told = {"temperature": 1.0, "rows": len(p.ids)}
     if not job.plan.calibrate:
         return p, {**told, "applied": "not applied: the plan says calibrate: false"}
@@ -39,12 +55,27 @@ def calibrate(job: Job) -> tuple[Predictions, dict[str, Any]]:
     found = decide.temperature(p)
     if found == 1.0:
         return p, {**told, "applied": "not applied: the probabilities are as honest as these rows can tell"}
-    rows = np.arange(min(EXAMPLE, len(job.validation)))
-    inputs, _ = job.task.collate(job.validation, rows, job.backbone.tokenizer.pad_token_id)
-    example = {name: tensor.to(machine.device()) for name, tensor in inputs.items()}
-    if not cool(job.backbone.net, len(job.names), found, example):
+    if not cool(job.backbone.net, len(job.names), found, _example(job)):
         return p, {**told, "applied": "not applied: the last layer of this network could not be identified"}
     return decide.cooled(p, found), {**told, "temperature": found, "applied": "in the last layer"}
+
+
+def _example(job: Job) -> dict[str, Tensor]:
+    rows = np.arange(min(EXAMPLE, len(job.validation)))
+    inputs, _ = job.task.collate(job.validation, rows, job.backbone.tokenizer.pad_token_id)
+    return {name: tensor.to(machine.device()) for name, tensor in inputs.items()}
+
+
+def decided(plan: Plan, metrics: Mapping[str, Metric], p: Answers) -> tuple[Answers, decide.Rule | None]:
+    """The same answers with what these very rows, of which nobody learnt, tell of how to decide; and the rule, if any.
+
+    Of classes it is the plan's threshold, of numbers how wide a prediction interval has to be.
+    """
+    if isinstance(p, Numbers):
+        return replace(p, half=decide.half_width(p, LEVEL)), None
+    assert isinstance(p, Predictions)
+    rule = rule_of(plan, metrics, p)
+    return (p, None) if rule is None else (replace(p, rule=rule.matrix), rule)
 
 
 def rule_of(plan: Plan, metrics: Mapping[str, Metric], p: Predictions) -> decide.Rule | None:
@@ -67,13 +98,12 @@ def judge_baselines(
     """
     clock, names = perf_counter(), job.names
 
-    def keep(name: str, p: Predictions) -> None:
+    def keep(name: str, p: Answers) -> None:
         # A baseline decides as the tuned model does, by a rule of its own: else the rule would pass for the tuning.
-        rule = rule_of(job.plan, job.metrics, p)
-        run.write_predictions(f"validation-{name}", p if rule is None else replace(p, rule=rule.matrix))
+        run.write_predictions(f"validation-{name}", decided(job.plan, job.metrics, p)[0])
 
-    training, validation = (Rows.of(table, encoded.ids, names) for encoded in (job.training, job.validation))
-    fitted, left_out = baselines.without_network(training, names)
+    training, validation = (Rows.of(table, encoded.ids, names, job.task) for encoded in (job.training, job.validation))
+    fitted, left_out = baselines.without_network(training)
     transferred: dict[str, Any] = {"centroid": None, "h_score": None}
     forgot = None
     spent: dict[str, dict[str, float]] = {}
@@ -85,24 +115,26 @@ def judge_baselines(
             for backbone in (untouched, job.backbone)
         )
         left = baselines.budget(seconds) - (perf_counter() - clock)
-        probed = baselines.probe(training, before, names, seconds=max(left, 1.0), progress=progress)
+        probed = baselines.probe(training, before, seconds=max(left, 1.0), progress=progress)
         states = before.states(validation)
         if probed is None:
-            left_out["frozen_probe"] = "the training rows that there was time for are all of one class"
+            left_out["frozen_probe"] = "the training rows that there was time for have all the same label"
         else:
             # What was read of the validation rows answers for the probe too.
-            said = validation.said(probed.affine.predict_proba(states), names)
-            keep("frozen_probe", said)
+            keep("frozen_probe", validation.said(baselines.fits(validation).asked(probed.affine, states)))
             keep_probe(run, probed.affine)
+        if probed is not None:
+            spent["frozen_probe"] = {"rows": len(probed.targets), "seconds": probed.seconds}
+        if probed is not None and job.task.kind == "one-of":
             transferred = {
                 "centroid": transfer.centroid(probed.states, probed.targets, states, validation.targets),
                 "h_score": transfer.h_score(probed.states, probed.targets),
             }
-            spent["frozen_probe"] = {"rows": len(probed.targets), "seconds": probed.seconds}
         if untouched.answers:
-            fitted["untuned"] = Baseline(lambda rows: before.predict(rows, names).probabilities, 0, 0.0)
+            fitted["untuned"] = Baseline(lambda rows: before.predict(rows).said, 0, 0.0)
         else:
-            left_out["untuned"] = "the model has no head for these classes, so it cannot answer before it is tuned"
+            what = "these numbers" if job.task.kind == "numbers" else "these classes"
+            left_out["untuned"] = f"the model has no head for {what}, so it cannot answer before it is tuned"
         forgot = forgotten(job, before, after, validation, table.groups_of(validation.ids))
     if Run(run.scratch).finished:
         run.write_predictions("validation-scratch", Run(run.scratch).predictions("validation"))
@@ -110,28 +142,28 @@ def judge_baselines(
         spent["scratch"] = {"rows": len(training.ids), "seconds": beside}
     for name, baseline in fitted.items():
         began = perf_counter()
-        keep(name, baseline.predict(validation, names))
+        keep(name, baseline.predict(validation))
         spent[name] = {"rows": baseline.rows, "seconds": baseline.seconds + perf_counter() - began}
     kept = {"fitted": spent, "left_out": left_out, "transfer": transferred, "forgetting": forgot}
     digest = table.digest(run.split.train)
-    run.write("baselines.json", {"shares": baselines.shares(training, names).tolist(), "training": digest, **kept})
+    run.write("baselines.json", {"shares": baselines.shares(training).tolist(), "training": digest, **kept})
 
 
-def asked_again(run: Run, table: Table, test: Rows, names: list[str]) -> tuple[dict[str, Predictions], dict[str, str]]:
+def asked_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers], dict[str, str]]:
     """What the run's baselines say of the test rows, and why some cannot be asked any more, by name.
 
     The words are fitted anew on the same training rows, the probe is asked with the numbers that were kept and the
     network that it was fitted on: of other rows, or with other weights, they would be other baselines.
     """
-    plan, kept, data, task = run.plan, run.json("baselines.json"), run.json("data.json"), TASKS[run.plan.task]
-    found = {"majority": baselines.always(np.array(kept["shares"]), 0).predict(test, names)}
+    plan, kept, data, task, names = run.plan, run.json("baselines.json"), run.json("data.json"), test.task, test.names
+    found = {baselines.fits(test).name: baselines.always(np.array(kept["shares"]), 0).predict(test)}
     missing: dict[str, str] = {}
     train = run.split.train
     if "tfidf" in kept["fitted"]:
         if all(i in table.position for i in train) and table.digest(train) == kept["training"]:
-            counted = baselines.words(Rows.of(table, train, names), names)
+            counted = baselines.words(Rows.of(table, train, names, task))
             assert counted is not None, "it was cheap before"
-            found["tfidf"] = counted.predict(test, names)
+            found["tfidf"] = counted.predict(test)
         else:
             missing["tfidf"] = "the training rows are not there, or not as they were"
     if "frozen_probe" in kept["fitted"]:
@@ -147,16 +179,16 @@ def asked_again(run: Run, table: Table, test: Rows, names: list[str]) -> tuple[d
             missing["frozen_probe"] = f"{data['model']} is not the model any more that was tuned"
         elif untouched is not None:
             reader = Reader(untouched.net, untouched.tokenizer, task, int(plan.max_length), plan.precision)
-            found["frozen_probe"] = test.said(kept_probe(run).predict_proba(reader.states(test)), names)
+            found["frozen_probe"] = test.said(baselines.fits(test).asked(kept_probe(run), reader.states(test)))
             if "untuned" in kept["fitted"]:
-                found["untuned"] = reader.predict(test, names)
+                found["untuned"] = reader.predict(test)
     if "untuned" in kept["fitted"] and "untuned" not in found:
         missing["untuned"] = missing["frozen_probe"]
     if "scratch" in kept["fitted"]:
         scratch = Reader(*load_tuned(Run(run.scratch).model), task, int(plan.max_length), "fp32")
-        found["scratch"] = scratch.predict(test, names)
-    rules = {name: run.predictions(f"validation-{name}").rule for name in found}
-    return {name: replace(found[name], rule=rules[name]) for name in kept["fitted"] if name in found}, missing
+        found["scratch"] = scratch.predict(test)
+    fitted = {name: run.predictions(f"validation-{name}").decisions for name in found}
+    return {name: found[name].ruled(fitted[name]) for name in kept["fitted"] if name in found}, missing
 
 
 def forgotten(
@@ -193,7 +225,8 @@ def forgotten(
 def _reading(reader: Reader) -> forgetting.Read:
     def states(texts: Sequence[str]) -> NDArray[np.float64]:
         cells = [(text,) for text in texts]
-        return reader.states(Rows([str(i) for i in range(len(texts))], cells, np.full(len(texts), -1)))
+        ids = [str(i) for i in range(len(texts))]
+        return reader.states(Rows(ids, cells, np.full(len(texts), -1), [], reader.task))
 
     return states
 

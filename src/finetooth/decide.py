@@ -1,4 +1,5 @@
-"""Probabilities -> decisions: a temperature that makes them honest, and class weights that serve a goal.
+"""Probabilities -> decisions: a temperature that makes them honest, and class weights that serve a goal; of numbers
+prediction intervals.
 
 Both are fitted on rows that the model did not learn from and that are not sealed: validation rows, or out of fold.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from scipy.stats import chi2
 
 from finetooth.metrics import Metric
 from finetooth.seeds import number
-from finetooth.table import Predictions
+from finetooth.table import Numbers, Predictions
 
 Values = NDArray[np.float64]
 
@@ -100,6 +102,16 @@ def cheapest(p: Predictions, costs: Mapping[str, Mapping[str, float]]) -> Rule:
     ruled = replace(p, rule=-matrix)
     before, after = (float(matrix[p.labels, each.decided].mean()) for each in (p, ruled))
     return Rule(-matrix, "cost", (), before, after)
+
+
+def half_width(p: Numbers, level: float) -> float | None:
+    """How far around a value the truth lies in `level` of the rows like these; None where these are too few to tell.
+
+    Split-conformal: Lei et al. 2018 (Distribution-Free Predictive Inference for Regression), section 2.2. It holds for
+    rows that are exchangeable with these, over all of them and not for each kind.
+    """
+    rank = ceil((len(p.labels) + 1) * level)
+    return None if rank > len(p.labels) else float(np.sort(np.abs(p.off))[rank - 1])
 
 
 def _fitted(p: Predictions, metric: Metric, free: NDArray[np.int64], generator: np.random.Generator) -> Values:

@@ -15,7 +15,7 @@ from finetooth import ledger, machine
 from finetooth.backbones import load_tuned
 from finetooth.baselines import Reader, Rows
 from finetooth.conclude import asked_again
-from finetooth.errors import DataError, RunError
+from finetooth.errors import RunError
 from finetooth.metrics import Metric, units_of
 from finetooth.packaged import cache
 from finetooth.perturb import PERTURBATIONS, perturbed, robustness
@@ -25,7 +25,7 @@ from finetooth.report import detail, opened, up_to_date, with_intervals, write_r
 from finetooth.run import WEIGHTS, Run
 from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
-from finetooth.table import Predictions, Split, Table
+from finetooth.table import Answers, Split, Table
 from finetooth.tasks import TASKS, tokenized
 
 
@@ -59,8 +59,7 @@ def evaluate(
     run.write_predictions("test", _answers(run, tuned, table, split.test, "fp32"))
     for other in beside:
         other.write_predictions("test", _answers(other, _tuned(other), table, split.test, "fp32"))
-    names = run.json("data.json")["names"]
-    others, missing = asked_again(run, table, Rows.of(table, split.test, names), names)
+    others, missing = asked_again(run, table, _rows(run, table, split.test))
     for name, p in others.items():
         run.write_predictions(f"test-{name}", p)
     report = opened(run.json("report.json"), run, table, known, others, missing)
@@ -78,13 +77,7 @@ def evaluate_rows(run: Run | str | Path, table: Table, *, metrics: Sequence[Metr
     ones among them count as an opening.
     """
     run = ended(run)
-    known = set(run.json("data.json")["names"])
-    strange = [i for i, label in enumerate(table.labels) if label not in known]
-    if strange:
-        raise DataError(
-            f"{table.place(strange[0])}: the label {table.labels[strange[0]]!r} is not one that the model knows "
-            f"({', '.join(sorted(known)[:8])}); {len(strange):,} rows are like it."
-        )
+    TASKS[run.plan.task].refuse_strange(table, run.json("data.json")["names"])
     seen = {part: sum(c in digests for c in table.contents) for part, digests in _contents(run).items()}
     p = answers(run, table, table.ids)
     return {
@@ -100,7 +93,7 @@ def evaluate_rows(run: Run | str | Path, table: Table, *, metrics: Sequence[Metr
 
 def answers(
     run: Run | str | Path, table: Table, ids: Sequence[str], *, precision: Literal["fp32", "bf16", "int8"] = "fp32"
-) -> Predictions:
+) -> Answers:
     """What the tuned model says of these rows of the table.
 
     Sealed rows among them count as an opening when their labels are there to be compared with.
@@ -119,26 +112,30 @@ def _looked_into(
     run: Run, tuned: tuple[Any, Any], table: Table, goal: Metric, columns: Sequence[str]
 ) -> dict[str, Any]:
     """Where the model is weak: the goal by kinds of rows, and on rows that were spoiled a little."""
-    p, plan, test = run.predictions("test"), run.plan, Rows.of(table, run.split.test, run.json("data.json")["names"])
+    p, plan, test = run.predictions("test"), run.plan, _rows(run, table, run.split.test)
     (net, tokenizer), rows = tuned, np.arange(len(test.ids))
-    reader = Reader(net, tokenizer, TASKS[plan.task], int(plan.max_length), plan.precision)
+    reader = Reader(net, tokenizer, test.task, int(plan.max_length), plan.precision)
     # The rows as they are in the same precision: no rounding is taken for what a perturbation costs.
-    clean = p if plan.precision == "fp32" else replace(reader.predict(test, p.names), rule=p.rule)
+    clean = p if plan.precision == "fp32" else reader.predict(test).ruled(p.decisions)
     answered, changed = {}, {}
     for name in PERTURBATIONS:
         texts = [perturbed(column, test.ids, name) for column in zip(*test.inputs, strict=True)]
         spoiled = replace(test, inputs=[*zip(*texts, strict=True)])
         other = rows[[now != tuple(before) for now, before in zip(spoiled.inputs, test.inputs, strict=True)]]
-        probabilities = clean.probabilities.copy()
+        said = clean.said.copy()
         if len(other):
-            probabilities[other] = reader.predict(spoiled.take(other), p.names).probabilities
-        answered[name], changed[name] = replace(clean, probabilities=probabilities), len(other)
+            said[other] = reader.predict(spoiled.take(other)).said
+        answered[name], changed[name] = clean.about(clean.ids, clean.labels, said), len(other)
     whole = tokenized(test.inputs, tokenizer, int(plan.max_length), ids=test.ids, targets=test.targets).whole
     lengths = dict(zip(test.ids, whole.tolist(), strict=True))
     return {
         "slices": by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns]),
         "robustness": robustness(goal, clean, answered, changed, units_of(table.groups_of(p.ids), len(p.ids))),
     }
+
+
+def _rows(run: Run, table: Table, ids: Sequence[str]) -> Rows:
+    return Rows.of(table, ids, run.json("data.json")["names"], TASKS[run.plan.task])
 
 
 def _tuned(run: Run) -> tuple[Any, Any]:
@@ -148,12 +145,12 @@ def _tuned(run: Run) -> tuple[Any, Any]:
     return tuned
 
 
-def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str], precision: str) -> Predictions:
+def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str], precision: str) -> Answers:
     (net, tokenizer), plan, device = tuned, run.plan, machine.device()
     task, names = TASKS[plan.task], run.json("data.json")["names"]
     encoded = task.encode(table, ids, names, tokenizer, int(plan.max_length))
     p = predict(net.to(device), task, encoded, names, pad=tokenizer.pad_token_id, precision=precision, device=device)
-    return replace(p, rule=run.rule)
+    return p.ruled(run.decisions)
 
 
 def _written(run: Run, report: dict[str, Any]) -> dict[str, Any]:

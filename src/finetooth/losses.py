@@ -38,6 +38,21 @@ def focal(gamma: float = 2.0) -> Loss:
     return loss
 
 
+def squared() -> Loss:
+    """The squared error. Logits (rows, 1), targets (rows,), both in standard deviations; gives (rows,)."""
+    return lambda logits, targets: (logits.float().squeeze(-1) - targets) ** 2
+
+
+def huber(delta: float = 1.0) -> Loss:
+    """Half the squared error up to `delta` standard deviations, beyond it a line: outliers pull less.
+
+    Logits (rows, 1), targets (rows,); gives (rows,). Huber 1964 (Robust Estimation of a Location Parameter).
+    """
+    return lambda logits, targets: functional.huber_loss(
+        logits.float().squeeze(-1), targets, reduction="none", delta=delta
+    )
+
+
 def in_chunks(
     head: Callable[[Tensor], Tensor], states: Tensor, targets: Tensor, loss: Loss, size: int = 1024
 ) -> Tensor:
@@ -55,4 +70,9 @@ def in_chunks(
     return torch.cat([checkpoint(of, some, right, use_reentrant=False) for some, right in chunks])
 
 
-LOSSES: dict[str, Callable[..., Loss]] = {"cross-entropy": cross_entropy, "focal": focal}
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "cross-entropy": cross_entropy,
+    "focal": focal,
+    "mse": squared,
+    "huber": huber,
+}

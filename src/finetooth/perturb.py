@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from finetooth.metrics import Metric, finite, paired, too_few, units_of
 from finetooth.seeds import numbers, row_keys
-from finetooth.table import Predictions
+from finetooth.table import Answers
 
 Perturbation = Callable[[str, random.Random], str]
 
@@ -140,8 +140,8 @@ def perturbed(texts: Sequence[str], ids: Sequence[str], name: str, seed: int = 0
 
 def robustness(
     metric: Metric,
-    clean: Predictions,
-    perturbed: Mapping[str, Predictions],
+    clean: Answers,
+    perturbed: Mapping[str, Answers],
     changed: Mapping[str, int],
     units: NDArray[np.int64],
 ) -> dict[str, Any]:
@@ -167,12 +167,12 @@ def robustness(
     return {"metric": metric.name, "clean": finite(metric.of(clean)), "table": table}
 
 
-def _by_id(p: Predictions) -> NDArray[np.int64]:
+def _by_id(p: Answers) -> NDArray[np.int64]:
     return np.array(sorted(range(len(p.ids)), key=p.ids.__getitem__), dtype=np.int64)
 
 
 def _difference(
-    metric: Metric, p: Predictions, clean: Predictions, units: NDArray[np.int64], why: str | None
+    metric: Metric, p: Answers, clean: Answers, units: NDArray[np.int64], why: str | None
 ) -> dict[str, Any]:
     sign = 1.0 if metric.better == "higher" else -1.0
     value = finite(sign * (metric.of(p) - metric.of(clean)))

@@ -31,7 +31,7 @@ from finetooth.schedules import SCHEDULES
 
 Auto = Literal["auto"]
 # The losses' names and options stand here a second time, since losses.py imports torch; a test holds the two together.
-LOSSES: dict[str, tuple[str, ...]] = {"cross-entropy": (), "focal": ("gamma",)}
+LOSSES: dict[str, tuple[str, ...]] = {"cross-entropy": (), "focal": ("gamma",), "mse": (), "huber": ("delta",)}
 PRESETS = {"80-10-10": (0.8, 0.1, 0.1), "70-15-15": (0.7, 0.15, 0.15), "60-20-20": (0.6, 0.2, 0.2)}
 
 # Hugging Face's names for the same thing; the retired ones are accepted with a warning.
@@ -55,7 +55,6 @@ LATER: dict[str, Any] = {
 LARGEST = 20 << 30  # bytes
 ADAPTER_RATE = 1e-3
 LATER_TASKS = (
-    "text-regression",
     "multi-label",
     "token-classification",
     "image-classification",
@@ -185,7 +184,7 @@ class SplitPlan(Section):
 class Plan(Section):
     """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
 
-    task: Literal["auto", "text-classification", "text-pair"] = "auto"
+    task: Literal["auto", "text-classification", "text-pair", "text-regression"] = "auto"
     """What is to be learnt."""
     data: Data = Data()
     """The columns."""
@@ -233,7 +232,8 @@ class Plan(Section):
     label_smoothing: Share = 0.0
     """This share of each target goes to all classes alike: against overconfidence, and for noisy labels."""
     loss: Part = "auto"
-    """cross-entropy, focal ({name: focal, gamma: 2}: easy rows count less); in Python (logits, targets) -> (rows,)."""
+    """Of classes cross-entropy, focal ({name: focal, gamma: 2}: easy rows count less); of numbers mse, huber ({name:
+    huber, delta: 1}: beyond so many standard deviations rows pull less); in Python (logits, targets) -> (rows,)."""
     class_weights: Literal["auto"] | dict[str, Annotated[Number, Field(ge=0)]] | None = None
     """How much a row of each class counts in the loss; `auto`: as much more as the class is rarer."""
     oversample: bool | Share = False
@@ -472,12 +472,12 @@ def _sentence(error: Any) -> str:
 
 @dataclass(frozen=True)
 class Facts:
-    """What `resolve` needs to know of the rows to train on, the model and the machine; `task` with the reason."""
+    """What `resolve` needs to know of the rows to train on, the model and the machine; choices with the reason."""
 
     task: tuple[str, str]
+    loss: tuple[str, str]
+    metric: tuple[str, str]
     rows: int
-    largest_class: int
-    smallest_class: int
     parameters: int
     limit: int
     fast_bf16: bool
@@ -524,13 +524,8 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
         decide("freeze", 0, "every layer learns in the end")
     decide("freeze", "embeddings", "tuned, they measured no better on four data sets, and they cost time and memory")
     decide("cache", LARGEST, "bytes that all stores of what is frozen may take in the user's cache")
-    decide("loss", "cross-entropy", "one of several classes")
+    decide("loss", *facts.loss)
     fast = "fast at bf16" if facts.fast_bf16 else "not faster at bf16"
     decide("precision", "bf16" if facts.fast_bf16 else "fp32", f"this machine ({facts.machine}) is {fast}")
-    uneven = facts.largest_class >= 3 * facts.smallest_class
-    decide(
-        "metric_for_best_model",
-        "macro_f1" if uneven else "accuracy",
-        f"the largest class has {facts.largest_class:,} rows, the smallest {facts.smallest_class:,}",
-    )
+    decide("metric_for_best_model", *facts.metric)
     return plan.model_copy(update=chosen), reasons

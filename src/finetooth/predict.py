@@ -1,4 +1,4 @@
-"""Net, task and rows -> Predictions, or the hidden states on which a linear probe stands."""
+"""Net, task and rows -> Answers, or the hidden states on which a linear probe stands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from finetooth import machine
 from finetooth.backbones import evaluating, int8, load_classifier
 from finetooth.batches import BUDGETS, Rows, by_tokens
 from finetooth.prefix import Ask
-from finetooth.table import Predictions, Table
+from finetooth.table import Answers, Table
 from finetooth.tasks import TASKS, Encoded, Task
 from finetooth.twin import Twin
 
@@ -32,18 +32,20 @@ def predict(
     precision: str,
     device: str,
     ask: Ask | None = None,
-) -> Predictions:
-    """Probabilities for every row, in the order of `encoded`; the net is left in the mode it was in.
+) -> Answers:
+    """What the net says of every row, in the order of `encoded`; the net is left in the mode it was in.
 
     The net is asked by `ask`, where that is given. `precision` is fp32, bf16 (weights and all between the layers)
-    or int8 (the products in the blocks); probabilities are fp32 in any case.
+    or int8 (the products in the blocks); probabilities are fp32 in any case. Numbers take fp32, whatever is asked: in
+    bf16 three digits would be left of them.
     """
+    precision = "fp32" if task.kind == "numbers" else precision
 
     def said(net: nn.Module, inputs: Inputs, rows: Rows) -> Tensor:
         return task.probabilities(task.logits(net, inputs) if ask is None else ask(inputs, encoded.keys[rows]))
 
     found = _each(said, net, task, encoded, pad, precision, device, None)
-    return Predictions(list(encoded.ids), encoded.targets, found.reshape(len(encoded), len(names)), names)
+    return task.answers(encoded.ids, encoded.targets, found, names)
 
 
 def states(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,10 +9,11 @@ from math import ceil, inf
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from finetooth import duplicates, machine, rates, schedules, splits
+from finetooth import duplicates, labels, machine, rates, schedules, splits
 from finetooth.backbones import Backbone, Layers
 from finetooth.batches import Batches
 from finetooth.check import examine
@@ -32,7 +32,7 @@ from finetooth.rates import Rate
 from finetooth.readers import read
 from finetooth.seeds import numbers, row_keys
 from finetooth.slices import refuse_unknown
-from finetooth.table import Predictions, Split, Table
+from finetooth.table import Answers, Split, Table
 from finetooth.tasks import TASKS, Encoded, Task, fitting
 
 AT_ONCE = {
@@ -40,6 +40,27 @@ AT_ONCE = {
     "bf16": 2048,
 }  # padded tokens that processor caches hold; more are no faster there, and take memory
 THAW_WARMUP = 0.1  # epochs over which a layer that was just thawed comes up to its rate
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Of numbers: their mean and standard deviation. A network learns, and is measured by its loss, in the latter."""
+
+    mean: float
+    deviation: float
+
+    @staticmethod
+    def of(values: NDArray[np.float64]) -> Scale:
+        """The scale of these values, which are not all the same."""
+        return Scale(float(values.mean()), float(values.std()))
+
+    def standard(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """So many deviations from the mean."""
+        return (values - self.mean) / self.deviation
+
+    def restored(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """In the user's unit again."""
+        return values * self.deviation + self.mean
 
 
 @dataclass(frozen=True)
@@ -60,6 +81,7 @@ class Job:
     rows: Encoded  # every row that is not sealed
     progress: Progress
     limit: int | None = None  # rows of training and of validation, at most, where it started small
+    scale: Scale | None = None  # of numbers: what the network is spared while it learns
 
     @property
     def goal(self) -> Metric:
@@ -78,7 +100,7 @@ class Job:
             batch_tokens=plan.batch_tokens,
             accumulation=plan.gradient_accumulation_steps,
             seed=plan.seed,
-            weights=class_weights(plan, self.names, self.training.targets)[self.training.targets] * self.shares,
+            weights=row_weights(plan, self.task, self.names, self.training.targets) * self.shares,
             oversample=float(plan.oversample),
             at_once=AT_ONCE[plan.precision] if machine.device() == "cpu" else None,
         )
@@ -131,9 +153,9 @@ class Job:
         net = self.backbone.net.to(machine.device())
         return State(net, self.backbone.layers, optimizer(net, self.backbone.layers, self.plan.weight_decay))
 
-    def look(self, net: nn.Module, precision: str | None = None, ask: Ask | None = None) -> Predictions:
+    def look(self, net: nn.Module, precision: str | None = None, ask: Ask | None = None) -> Answers:
         """What the net, as it now is, says of the validation rows, in the plan's precision or another."""
-        return predict(
+        p = predict(
             net,
             self.task,
             self.validation,
@@ -143,14 +165,19 @@ class Job:
             device=machine.device(),
             ask=ask,
         )
+        return p if self.scale is None else p.about(p.ids, p.labels, self.scale.restored(p.said))
 
     def scores(self, net: nn.Module, ask: Ask | None = None) -> dict[str, float]:
         """Every metric on the validation rows."""
         return self.scored(self.look(net, ask=ask))
 
-    def scored(self, p: Predictions) -> dict[str, float]:
-        """Every metric of these predictions."""
-        return {name: metric.of(p) for name, metric in self.metrics.items()}
+    def scored(self, p: Answers) -> dict[str, float]:
+        """Every metric of these answers, and their loss where it is none of the metrics."""
+        found = {name: metric.of(p) for name, metric in self.metrics.items()}
+        if "loss" not in found and self.scale is not None:
+            said, truth = (torch.from_numpy(self.scale.standard(values)) for values in (p.said, p.labels))
+            found["loss"] = float(self.recipe.loss(said[:, None], truth.float()).mean())
+        return found
 
 
 @dataclass(frozen=True)
@@ -175,10 +202,11 @@ class Material:
 
         `rows` keeps at most so many rows of training and of validation.
         """
-        task = TASKS[plan.task if plan.task != "auto" else fitting(len(table.columns.input))[0]]
+        task = TASKS[plan.task if plan.task != "auto" else fitting(table)[0]]
         known = {**task.metrics, **{metric.name: metric for metric in metrics}}
         names, clusters = task.names(table), duplicates.of(table)
-        split = splits.holdout(table, near=clusters[1], **plan.split.model_dump())
+        strata = labels.strata(table, task.kind)
+        split = splits.holdout(table, near=clusters[1], strata=strata, **plan.split.model_dump())
         if rows is not None:
             split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
         return Material(table, model, task, names, known, clusters, split, rows)
@@ -192,9 +220,10 @@ class Material:
         """
         table, task, names, split = self.table, self.task, self.names, split or self.split
         refuse_unfit(plan, table, names, self.metrics)
+        refuse_senseless(plan, task)
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
         backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch, adapter=adapter)
-        asked, (plan, reasons) = plan.precision, resolve(plan, _facts(table, split, backbone))
+        asked, (plan, reasons) = plan.precision, resolve(plan, _facts(table, split, backbone, task, names, plan))
         if plan.precision == "bf16" and not backbone.takes_bf16():
             if asked == "bf16":
                 raise PlanError(f"precision: {self.model} cannot compute in bf16; set precision to fp32.")
@@ -213,11 +242,15 @@ class Material:
             everything.take(np.array([place[i] for i in ids], dtype=np.int64))
             for ids in (split.train, split.validation)
         )
-        if len(set(training.targets.tolist())) < 2:
+        if len(np.unique(training.targets, axis=0)) < 2:
+            alike = "are of one class" if task.kind == "one-of" else "have the same label"
             raise DataError(
-                f"{table.source}: all {len(training):,} training rows are of one class, so there is nothing to learn. "
+                f"{table.source}: all {len(training):,} training rows {alike}, so there is nothing to learn. "
                 f"Take more rows, or other parts."
             )
+        scale = Scale.of(training.targets) if task.kind == "numbers" else None
+        if scale is not None:
+            training = replace(training, targets=scale.standard(training.targets).astype(np.float32))
         shares = np.array([table.weights[table.position[i]] for i in split.train], dtype=np.float32)
         if not shares.any():
             raise DataError(f"{table.source}: every training row weighs nothing.")
@@ -236,6 +269,7 @@ class Material:
             everything,
             progress or Silent(),
             limit=self.limit,
+            scale=scale,
         )
         _refuse_idleness(job)
         return job
@@ -243,6 +277,7 @@ class Material:
     def folds(self, plan: Plan, folds: int, repeat: int = 0) -> list[Split]:
         """What is not sealed in folds, each with another part to validate on. Raises DataError."""
         how: dict[str, Any] = {"seed": plan.split.seed, "stratify": plan.split.stratify, "near": self.clusters[1]}
+        how["strata"] = labels.strata(self.table, self.task.kind)
         return [*splits.kfold(self.table, self.split, folds, repeat=repeat, **how)]
 
     def encoded(self, backbone: Backbone, max_length: int) -> Encoded:
@@ -271,6 +306,18 @@ def refuse_unfit(plan: Plan, table: Table, names: list[str], known: Mapping[str,
         kept = read(plan.keep)
         if None in kept.labels or len(set(kept.labels)) < 2:
             raise DataError(f"keep: {plan.keep}: every row needs a label, and at least two labels have to occur.")
+
+
+def refuse_senseless(plan: Plan, task: Task) -> None:
+    """Raise PlanError for settings that mean nothing for this kind of answers."""
+    name = plan.loss.get("name") if isinstance(plan.loss, dict) else plan.loss
+    if isinstance(name, str) and name not in {"auto", *task.losses}:
+        raise PlanError(f"loss: {name} is not for this task; {nearest(name, ['auto', *task.losses])}")
+    if task.kind == "numbers":
+        unset = {"class_weights": None, "oversample": False, "label_smoothing": 0.0, "threshold": "argmax"}
+        for key, off in unset.items():
+            if getattr(plan, key) != off:
+                raise PlanError(f"{key}: found {getattr(plan, key)}, but the labels are numbers; leave it away.")
 
 
 def _refuse_threshold(plan: Plan, names: list[str], known: Mapping[str, Metric]) -> None:
@@ -320,6 +367,14 @@ def rate_of(plan: Plan, layers: Layers) -> Rate:
     )
 
 
+def row_weights(plan: Plan, task: Task, names: list[str], targets: NDArray[Any]) -> NDArray[np.float32]:
+    """How much each of these rows counts by its label, (rows,)."""
+    if task.kind == "one-of":
+        by_class: NDArray[np.float32] = class_weights(plan, names, targets)[targets]
+        return by_class
+    return np.ones(len(targets), dtype=np.float32)
+
+
 def class_weights(plan: Plan, names: list[str], targets: NDArray[np.int64]) -> NDArray[np.float32]:
     """How much a row of each class counts, in the order of `names`; `auto` is rows / (classes * rows of the class).
 
@@ -354,7 +409,9 @@ def findings(table: Table, job: Job) -> tuple[Finding, ...]:
     lengths = np.zeros(len(table), dtype=np.int64)
     for encoded in (job.training, job.validation):
         lengths[[table.position[i] for i in encoded.ids]] = encoded.whole
-    return examine(Sample(table, job.split, *job.clusters, lengths, int(job.plan.max_length), sealed=True))
+    return examine(
+        Sample(table, job.split, *job.clusters, lengths, int(job.plan.max_length), sealed=True, kind=job.task.kind)
+    )
 
 
 def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:
@@ -362,13 +419,12 @@ def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:
     return tuple(sorted(row_id for _, row_id in ranked[:rows]))
 
 
-def _facts(table: Table, split: Split, backbone: Backbone) -> Facts:
-    counts = Counter(table.labels[table.position[i]] for i in split.train)
+def _facts(table: Table, split: Split, backbone: Backbone, task: Task, names: list[str], plan: Plan) -> Facts:
     return Facts(
-        task=fitting(len(table.columns.input)),
+        task=fitting(table),
+        loss=task.loss,
+        metric=task.goal(task.targets(table, split.train, names), plan.loss),
         rows=len(split.train),
-        largest_class=max(counts.values()),
-        smallest_class=min(counts.values()),
         parameters=sum(p.numel() for p in backbone.net.parameters()),
         limit=backbone.limit,
         fast_bf16=machine.fast_bf16(),

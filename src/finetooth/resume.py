@@ -11,6 +11,7 @@ from typing import Any
 
 from finetooth import checkpoint, stops
 from finetooth.errors import RunError
+from finetooth.labels import Kind
 from finetooth.loop import State
 from finetooth.plan import Plan
 from finetooth.prepare import Job
@@ -31,12 +32,21 @@ def data_of(table: Table, job: Job, further: Mapping[str, Any] | None = None) ->
         "rows": len(table),
         "limit": job.limit,
         "names": job.names,
-        "counts": {str(label): count for label, count in sorted(Counter(table.labels).items(), key=str)},
+        "counts": _counts(table, job.task.kind),
         "model": job.backbone.source,
         "weights": job.backbone.weights_digest,
         "tokenizer": job.backbone.tokenizer_digest,
         **(further or {}),
     }
+
+
+def _counts(table: Table, kind: Kind) -> dict[str, int]:
+    """Rows per class."""
+    return (
+        {str(label): count for label, count in sorted(Counter(table.labels).items(), key=str)}
+        if kind == "one-of"
+        else {}
+    )
 
 
 def identity(job: Job) -> str:

@@ -10,9 +10,7 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyarrow import parquet
 
 from finetooth import ledger
@@ -20,7 +18,7 @@ from finetooth.durable import aside, in_one_stroke, write_text
 from finetooth.errors import RunError
 from finetooth.history import Epoch
 from finetooth.plan import Plan
-from finetooth.table import Columns, Predictions, Split
+from finetooth.table import Answers, Columns, Split, answers_of
 
 FIRST = {"data.json", "split.json", "findings.json"}
 WEIGHTS = "model/model.safetensors"
@@ -270,44 +268,29 @@ class Run:
         """epochs.jsonl, one line per evaluation."""
         self.write("epochs.jsonl", "".join(json.dumps(epoch.line()) + "\n" for epoch in history))
 
-    def write_predictions(self, part: str, p: Predictions) -> None:
-        """predictions/PART.parquet: id, label (null where unknown), probabilities in the order of the label names.
-
-        The names, and the rule that decides, stand in the file's metadata.
-        """
-        labels = [p.names[c] if c >= 0 else None for c in p.labels.tolist()]
-        table = pa.table({"id": p.ids, "label": labels, "probabilities": list(p.probabilities)})
-        rule = None if p.rule is None else p.rule.tolist()
-        table = table.replace_schema_metadata({"names": json.dumps(p.names), "rule": json.dumps(rule)})
+    def write_predictions(self, part: str, p: Answers) -> None:
+        """predictions/PART.parquet: id, label (null where unknown), what is said; the rest stands in the metadata."""
         folder = self.path / "predictions"
         folder.mkdir(exist_ok=True)
         with in_one_stroke(folder / f"{part}.parquet") as making:
-            parquet.write_table(table, making)
+            parquet.write_table(p.arrow(), making)
 
-    def predictions(self, part: str) -> Predictions:
+    def predictions(self, part: str) -> Answers:
         """What `write_predictions` wrote."""
         path = self.path / "predictions" / f"{part}.parquet"
         try:
-            table = parquet.read_table(path)
-            names, rule = (json.loads(table.schema.metadata[key]) for key in (b"names", b"rule"))
-        except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
+            return answers_of(parquet.read_table(path))
+        except (OSError, pa.ArrowInvalid, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{path}: cannot be read: {error}") from None
-        number = {name: i for i, name in enumerate(names)}
-        labels = np.array([number.get(label, -1) for label in table["label"].to_pylist()], dtype=np.int64)
-        probabilities = np.array(table["probabilities"].to_pylist())
-        matrix = None if rule is None else np.array(rule)
-        return Predictions(table["id"].to_pylist(), labels, probabilities, names, matrix)
 
-    def write_rule(self, rule: NDArray[np.float64], names: list[str]) -> None:
-        """model/decisions.json: how probabilities become answers, beside the model that gives them."""
-        self.write("model/decisions.json", {"names": names, "rule": rule.tolist()})
+    def write_decisions(self, decisions: Mapping[str, Any]) -> None:
+        """model/decisions.json: how what the model says becomes answers, beside the model that says it."""
+        self.write("model/decisions.json", decisions)
 
     @property
-    def rule(self) -> NDArray[np.float64] | None:
-        """How the tuned model's probabilities become answers; None where the likeliest class is answered."""
-        if not (self.model / "decisions.json").exists():
-            return None
-        return np.array(self.json("model/decisions.json")["rule"])
+    def decisions(self) -> dict[str, Any] | None:
+        """How what the tuned model says becomes answers; None where nothing was fitted for that."""
+        return self.json("model/decisions.json") if (self.model / "decisions.json").exists() else None
 
 
 def _file_digest(path: Path) -> str:

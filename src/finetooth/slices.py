@@ -21,7 +21,7 @@ from finetooth.errors import DataError, nearest, shown
 from finetooth.metrics import Interval, Metric, interval, statistic, units_of
 from finetooth.metrics.base import Values
 from finetooth.metrics.intervals import FEWEST_ROWS, LEVEL, count_of, resampled, widening
-from finetooth.table import Predictions, Table
+from finetooth.table import Answers, Table
 
 Rows = NDArray[np.int64]
 
@@ -41,7 +41,7 @@ class Slice:
     estimate: Interval
 
     @staticmethod
-    def of(metric: Metric, p: Predictions, groups: Sequence[str | None], column: str, name: str, rows: Rows) -> Slice:
+    def of(metric: Metric, p: Answers, groups: Sequence[str | None], column: str, name: str, rows: Rows) -> Slice:
         """Scored; where all its rows are of one group, whole groups cannot be drawn and each row stands alone."""
         here = [groups[row] for row in rows.tolist()]
         here = here if len(set(here)) > 1 else [None] * len(here)
@@ -63,7 +63,7 @@ class Slice:
 
 
 def slices(
-    p: Predictions, table: Table, lengths: Mapping[str, int], metric: Metric, *, columns: Sequence[str] = ()
+    p: Answers, table: Table, lengths: Mapping[str, int], metric: Metric, *, columns: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The metric on slices of the rows of `p`, the widest gap of each column and the weakest slice, for the report.
 
@@ -99,7 +99,7 @@ def refuse_unknown(table: Table, columns: Sequence[str]) -> None:
 
 
 def _cuts(
-    p: Predictions, table: Table, places: list[int], lengths: Mapping[str, int], columns: Sequence[str]
+    p: Answers, table: Table, places: list[int], lengths: Mapping[str, int], columns: Sequence[str]
 ) -> dict[str, dict[str, Rows]]:
     """By column the rows of each slice, as places in `p`."""
     cuts: dict[str, dict[str, Rows]] = {}
@@ -174,7 +174,7 @@ def _worst_first(metric: Metric, ranked: list[Slice]) -> list[Slice]:
     return sorted(ranked, key=lambda s: s.estimate.value, reverse=metric.better == "lower")
 
 
-def _gap(metric: Metric, p: Predictions, ranked: list[Slice]) -> list[dict[str, Any]]:
+def _gap(metric: Metric, p: Answers, ranked: list[Slice]) -> list[dict[str, Any]]:
     """Between the best and the worst of a column, above 0.0; none where there are not two to compare.
 
     Tukey's range over bootstrap errors (Kramer 1956, Extension of Multiple Range Tests to Group Means with Unequal

@@ -22,6 +22,7 @@ from finetooth.table import PARTS, Split, Table
 MINIMUM = 10  # rows: with fewer, one row in each of validation and test means nothing
 
 Clusters = NDArray[np.int64]
+Strata = Sequence[str | None]  # in the order of the table's rows
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,15 @@ def holdout(
     stratify: bool = True,
     synthetic: bool = False,
     near: Clusters | None = None,
+    strata: Strata | None = None,
 ) -> Split:
     """Split into three parts of these shares; parts that the source itself assigns are honoured.
 
     A source with train and test but no validation has its validation cut from train, and likewise for the test. The
     shares hold per class when `stratify` is set; a table with a time column is cut by time instead, the latest rows
     into the test part. Made-up rows go to train unless `synthetic` is set. `near` are the clusters of nearly equal
-    rows, found when they are not given. Raises DataError when there are too few rows.
+    rows, found when they are not given; `strata` the classes of the rows, where they are not the labels themselves.
+    Raises DataError when there are too few rows.
     """
     own: dict[str, list[str]] = {part: [] for part in PARTS}
     for row_id, part in zip(table.ids, table.parts, strict=True):
@@ -72,7 +75,7 @@ def holdout(
     cut: dict[str, list[str]] = own
     notes: list[str] = []
     if missing:
-        found = units(table, own["train"], near)
+        found = units(table, own["train"], near, strata)
         fixed = [] if synthetic else [unit for unit in found if unit.synthetic]
         free = [unit for unit in found if synthetic or not unit.synthetic]
         order = _latest_first(free) if table.columns.time else _dealt(free, seed, stratify)
@@ -80,7 +83,7 @@ def holdout(
     given = [part for part in PARTS if own[part] and part not in missing] if any(table.parts) else []
     how = [f"{', '.join(given)} as the source has them"] if given else []
     if missing:
-        kind = f"{'stratified by label' if stratify else 'at random'}, seed {seed}"
+        kind = f"{f'stratified by {_by(strata)}' if stratify else 'at random'}, seed {seed}"
         kind = kind if table.columns.time is None else f"by time ({table.columns.time}), the latest rows last"
         how.append(f"{' and '.join(missing)} cut from the {'train part' if given else 'rows'} {kind}")
     return _split(table, {**own, **cut}, "; ".join(how), notes)
@@ -95,6 +98,7 @@ def kfold(
     repeat: int = 0,
     stratify: bool = True,
     near: Clusters | None = None,
+    strata: Strata | None = None,
 ) -> Iterator[Split]:
     """`folds` splits of the rows that `split` does not seal, each with another part of them to validate on.
 
@@ -102,7 +106,7 @@ def kfold(
     by a model that saw the earlier folds alone. Made-up rows train only. Raises DataError when there are too few rows.
     """
     rows = [*split.train, *split.validation]
-    found = units(table, rows, near)
+    found = units(table, rows, near, strata)
     free, by_time = [unit for unit in found if not unit.synthetic], table.columns.time is not None
     order = _latest_first(free)[::-1] if by_time else _dealt(free, seed, stratify, f"fold {repeat}")
     if folds < 2 or folds > len(order):
@@ -134,7 +138,11 @@ def kfold(
         yield _split(table, {"train": [*seen, *always], "validation": here, "test": [*split.test]}, how, notes)
 
 
-def units(table: Table, ids: Sequence[str], near: Clusters | None = None) -> list[Unit]:
+def _by(strata: Strata | None) -> str:
+    return "label" if strata is None else "bins of the label"
+
+
+def units(table: Table, ids: Sequence[str], near: Clusters | None = None, strata: Strata | None = None) -> list[Unit]:
     """The rows that have to stay together: equal or nearly equal inputs, equal groups, and chains of them."""
     near = duplicates.of(table)[1] if near is None else near
     rows = [table.position[row_id] for row_id in sorted(ids)]
@@ -146,12 +154,12 @@ def units(table: Table, ids: Sequence[str], near: Clusters | None = None) -> lis
     members: dict[int, list[int]] = defaultdict(list)
     for i, leader in zip(rows, joined(len(rows), pairs).tolist(), strict=True):
         members[leader].append(i)
-    times, made = table.times, table.synthetic
+    times, made, labels = table.times, table.synthetic, table.labels if strata is None else strata
     found = [
         Unit(
             f"content {min(table.contents[i] for i in own)}",
             tuple(table.ids[i] for i in own),
-            frozenset(table.labels[i] or "" for i in own),
+            frozenset(labels[i] or "" for i in own),
             max(times[i] for i in own) if times is not None else 0.0,
             any(made[i] for i in own) if made is not None else False,
         )

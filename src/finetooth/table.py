@@ -1,4 +1,4 @@
-"""Table, Split and Predictions: rows with stable ids, which of them serve for what, and what a model said of them."""
+"""Table, Split and Answers: rows with stable ids, which of them serve for what, and what a model said of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import blake2b, sha256
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -281,9 +281,75 @@ class Split:
         return {part: len(getattr(self, part)) for part in PARTS}
 
 
+class Answers(Protocol):
+    """What a model said of some rows, and the truth: as much as intervals, comparisons and slices need to know of it.
+
+    `labels` and `said` have a row for each id, of whatever shape the kind of answers has.
+    """
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the rows."""
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The truth."""
+
+    @property
+    def said(self) -> NDArray[np.float64]:
+        """What the model said: what is averaged over models, and changes where an input does."""
+
+    def about(self, ids: list[str], labels: NDArray[Any], said: NDArray[np.float64]) -> Self:
+        """Of other rows, or saying other things of them, by the same names and decisions."""
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Some of the rows, in this order; one may come several times."""
+
+    def cases(self, units: NDArray[np.int64]) -> dict[str, int]:
+        """In how many groups each class occurs that does; `units` numbers the group of each row."""
+
+    @property
+    def decisions(self) -> dict[str, Any] | None:
+        """What turns what is said into answers, as JSON has it; None where nothing was fitted for that."""
+
+    def ruled(self, decisions: Mapping[str, Any] | None) -> Self:
+        """The same with other decisions."""
+
+    def cells(self) -> dict[str, Any]:
+        """Columns for somebody who reads the answers, by their names."""
+
+    def summary(self) -> dict[str, Any]:
+        """All rows in a few words, for programs."""
+
+    def arrow(self) -> pa.Table:
+        """As `answers_of` reads it."""
+
+
+A = TypeVar("A", bound=Answers)
+
+
+def together(parts: Sequence[A]) -> A:
+    """All rows of several answers of one kind, one after the other."""
+    labels, said = (np.concatenate(each) for each in ([p.labels for p in parts], [p.said for p in parts]))
+    return parts[0].about([row_id for p in parts for row_id in p.ids], labels, said)
+
+
+def answers_of(table: pa.Table) -> Answers:
+    """What `arrow` wrote; the metadata tell the kind. Raises KeyError or TypeError for another table."""
+    about = {key.decode(): json.loads(value) for key, value in table.schema.metadata.items()}
+    ids, labels = table["id"].to_pylist(), table["label"].to_pylist()
+    if "half" in about:
+        truth = np.array([nan if label is None else label for label in labels])
+        return Numbers(ids, truth, np.array(table["value"].to_pylist()), about["name"], about["half"])
+    names, said = about["names"], np.array(table["probabilities"].to_pylist())
+    number = {name: i for i, name in enumerate(names)}
+    rule = None if about["rule"] is None else np.array(about["rule"])
+    return Predictions(ids, np.array([number.get(label, -1) for label in labels], dtype=np.int64), said, names, rule)
+
+
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said of some rows: probabilities of shape (rows, classes), columns in the order of `names`.
+    """One of several classes: probabilities of shape (rows, classes), columns in the order of `names`.
 
     `labels` are the true class numbers, -1 where unknown. `rule`, (classes, classes), moves decisions and nothing else:
     with it the class is decided whose column of `probabilities @ rule` is the largest.
@@ -295,10 +361,48 @@ class Predictions:
     names: list[str]
     rule: NDArray[np.float64] | None = None
 
+    @property
+    def said(self) -> NDArray[np.float64]:
+        """The probabilities."""
+        return self.probabilities
+
+    def about(self, ids: list[str], labels: NDArray[np.int64], said: NDArray[np.float64]) -> Predictions:
+        """Of other rows, or saying other things of them, by the same names and rule."""
+        return Predictions(ids, labels, said, self.names, self.rule)
+
     def take(self, rows: NDArray[np.int64]) -> Predictions:
         """Some of the rows, in this order; one may come several times."""
-        ids, names = [self.ids[row] for row in rows.tolist()], self.names
-        return Predictions(ids, self.labels[rows], self.probabilities[rows], names, self.rule)
+        return self.about([self.ids[row] for row in rows.tolist()], self.labels[rows], self.probabilities[rows])
+
+    def cases(self, units: NDArray[np.int64]) -> dict[str, int]:
+        """In how many groups each class occurs that does."""
+        counts = np.bincount(np.unique(np.stack([units, self.labels]), axis=1)[1], minlength=len(self.names))
+        return {self.names[c]: int(counts[c]) for c in np.flatnonzero(counts).tolist()}
+
+    @property
+    def decisions(self) -> dict[str, Any] | None:
+        """The names and the rule; None where the likeliest class is decided."""
+        return None if self.rule is None else {"names": self.names, "rule": self.rule.tolist()}
+
+    def ruled(self, decisions: Mapping[str, Any] | None) -> Predictions:
+        """The same by another rule."""
+        return replace(self, rule=None if decisions is None else np.array(decisions["rule"]))
+
+    def cells(self) -> dict[str, Any]:
+        """The class that is decided, how sure that is, and the probability of each class."""
+        each = {f"probability_{name}": np.ascontiguousarray(self.said[:, c]) for c, name in enumerate(self.names)}
+        return {"prediction": [self.names[c] for c in self.decided.tolist()], "probability": self.sure, **each}
+
+    def summary(self) -> dict[str, Any]:
+        """How often each class is decided."""
+        return {name: int((self.decided == c).sum()) for c, name in enumerate(self.names)}
+
+    def arrow(self) -> pa.Table:
+        """id, label (null where unknown), probabilities; names and rule stand in the metadata."""
+        labels = [self.names[c] if c >= 0 else None for c in self.labels.tolist()]
+        table = pa.table({"id": self.ids, "label": labels, "probabilities": list(self.probabilities)})
+        rule = None if self.rule is None else self.rule.tolist()
+        return table.replace_schema_metadata({"names": json.dumps(self.names), "rule": json.dumps(rule)})
 
     @cached_property
     def decided(self) -> NDArray[np.int64]:
@@ -310,3 +414,65 @@ class Predictions:
     def sure(self) -> NDArray[np.float64]:
         """The probability of the class that is decided, per row."""
         return self.probabilities[np.arange(len(self.ids)), self.decided]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A number for each row: `values` and the true `labels`, (rows,), both in the unit of the column `name`.
+
+    A label is NaN where it is unknown. `half` is how far to either side of a value its prediction interval reaches;
+    None where there is none.
+    """
+
+    ids: list[str]
+    labels: NDArray[np.float64]
+    values: NDArray[np.float64]
+    name: str
+    half: float | None = None
+
+    @property
+    def said(self) -> NDArray[np.float64]:
+        """The values."""
+        return self.values
+
+    def about(self, ids: list[str], labels: NDArray[np.float64], said: NDArray[np.float64]) -> Numbers:
+        """Of other rows, or saying other things of them, in the same unit."""
+        return Numbers(ids, labels, said, self.name, self.half)
+
+    def take(self, rows: NDArray[np.int64]) -> Numbers:
+        """Some of the rows, in this order; one may come several times."""
+        return self.about([self.ids[row] for row in rows.tolist()], self.labels[rows], self.values[rows])
+
+    def cases(self, units: NDArray[np.int64]) -> dict[str, int]:
+        """None: there are no classes."""
+        return {}
+
+    @property
+    def decisions(self) -> dict[str, Any] | None:
+        """The half width of the prediction interval."""
+        return None if self.half is None else {"half": self.half}
+
+    def ruled(self, decisions: Mapping[str, Any] | None) -> Numbers:
+        """The same with another prediction interval."""
+        return replace(self, half=None if decisions is None else decisions["half"])
+
+    def cells(self) -> dict[str, Any]:
+        """The value, and the ends of its prediction interval."""
+        ends = {} if self.half is None else {"low": self.values - self.half, "high": self.values + self.half}
+        return {"prediction": self.values, **ends}
+
+    def summary(self) -> dict[str, Any]:
+        """The least value, the mean and the greatest."""
+        found = self.values
+        return {"least": float(found.min()), "mean": float(found.mean()), "greatest": float(found.max())}
+
+    def arrow(self) -> pa.Table:
+        """id, label (null where unknown), value; the column's name and the half width stand in the metadata."""
+        labels = [None if label != label else label for label in self.labels.tolist()]
+        table = pa.table({"id": self.ids, "label": pa.array(labels, pa.float64()), "value": self.values})
+        return table.replace_schema_metadata({"name": json.dumps(self.name), "half": json.dumps(self.half)})
+
+    @property
+    def off(self) -> NDArray[np.float64]:
+        """By how much each value is above the truth."""
+        return self.values - self.labels

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from finetooth import checkpoint, machine, stops
-from finetooth.conclude import calibrate, judge_baselines, rule_of
+from finetooth.conclude import decided, judge_baselines, settle
 from finetooth.durable import sync_all
 from finetooth.errors import Interrupted, NonFiniteLoss, RunError
 from finetooth.history import Epoch, Step, passed
@@ -169,7 +169,7 @@ def _end(
 ) -> None:
     """The model, what it says of the validation rows in fp32, as transformers will, the baselines, and the report."""
     clock = perf_counter()
-    p, calibration = calibrate(job)
+    job, p, calibration = settle(job)
     if job.backbone.adapted:
         job.backbone.save_adapter(run.adapter)
         gap = job.backbone.merge()
@@ -177,10 +177,9 @@ def _end(
     job.backbone.save(run.model)
     if job.plan.precision != "fp32" or run.adapter.exists():
         p = job.look(job.backbone.net, precision="fp32")
-    rule = rule_of(job.plan, job.metrics, p)
-    if rule is not None:
-        p = replace(p, rule=rule.matrix)
-        run.write_rule(rule.matrix, job.names)
+    p, rule = decided(job.plan, job.metrics, p)
+    if p.decisions is not None:
+        run.write_decisions(p.decisions)
     sync_all(run.model)
     run.write_predictions("validation", p)
     seconds["evaluate"] = perf_counter() - clock

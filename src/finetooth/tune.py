@@ -11,15 +11,15 @@ from finetooth.history import Epoch
 from finetooth.loop import fit
 from finetooth.prefix import Ask
 from finetooth.prepare import Job
-from finetooth.table import Predictions
+from finetooth.table import Answers
 
 
-def looks(job: Job) -> Iterator[tuple[Epoch, Predictions]]:
+def looks(job: Job) -> Iterator[tuple[Epoch, Answers]]:
     """Each evaluation, and what the network said of the validation rows then; it ends where the plan says enough.
 
     Nothing is written. Raises NonFiniteLoss.
     """
-    state, enough, said = job.state(), stops.never(), list[Predictions]()
+    state, enough, said = job.state(), stops.never(), list[Answers]()
     if job.plan.early_stopping_patience is not None:
         enough = stops.patience(job.goal, job.plan.early_stopping_patience)
 

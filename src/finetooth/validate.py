@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
 from finetooth import baselines, machine, stops
 from finetooth.baselines import Rows
-from finetooth.conclude import rule_of
+from finetooth.conclude import decided
 from finetooth.durable import in_one_stroke
 from finetooth.errors import Interrupted, PlanError, RunError
 from finetooth.metrics import Metric, finite
@@ -26,7 +24,7 @@ from finetooth.report import validated, words, write_validated
 from finetooth.resume import refuse_changes
 from finetooth.run import Run
 from finetooth.signals import caught
-from finetooth.table import Predictions, Split, Table
+from finetooth.table import Answers, Split, Table, together
 from finetooth.train import begin
 from finetooth.tune import looks
 
@@ -115,12 +113,12 @@ def validate(
 
     said = [(fold, run.predictions(fold.name)) for fold in dealt]
     write_out_of_fold(run, said)
-    deals = [_together([p for fold, p in said if fold.repeat == r + 1]) for r in range(repeats)]
+    deals = [together([p for fold, p in said if fold.repeat == r + 1]) for r in range(repeats)]
     every = [run.json(f"folds/{fold.name}.json") for fold in dealt]
     seconds = {step: sum(kept["seconds"][step] for kept in every) for step in ("train", "baselines")}
     spent = {"seconds": {"prepare": prepared, **seconds}, "peak_memory_bytes": machine.peak_memory()}
     run.write("machine.json", {**machine.facts(), "precision": plan.precision, **spent})
-    rule = rule_of(plan, material.metrics, deals[0])
+    rule = decided(plan, material.metrics, deals[0])[1]
     report = validated(run, table, material.metrics, goal, reasons, every, deals, rule)
     write_validated(run, report)
     return report
@@ -146,9 +144,9 @@ def deal(material: Material, plan: Plan, folds: int, repeats: int) -> list[Fold]
     ]
 
 
-def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tuple[dict[str, Any], Predictions]:
+def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tuple[dict[str, Any], Answers]:
     """Tune on the fold's training rows; what that came to, and what the best evaluation said of the other rows."""
-    clock, names = perf_counter(), material.names
+    clock = perf_counter()
     job = material.job(
         plan.model_copy(update={"seed": plan.seed + fold.repeat - 1}), split=fold.split, progress=progress
     )
@@ -157,9 +155,11 @@ def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tup
     best = stops.best(job.goal, history)
     seconds = {"train": perf_counter() - clock}
     clock = perf_counter()
-    training, others = (Rows.of(material.table, ids, names) for ids in (fold.split.train, fold.split.validation))
-    fitted, left_out = baselines.without_network(training, names)
-    guessed = {name: job.scored(baseline.predict(others, names)) for name, baseline in fitted.items()}
+    training, others = (
+        Rows.of(material.table, ids, material.names, material.task) for ids in (fold.split.train, fold.split.validation)
+    )
+    fitted, left_out = baselines.without_network(training)
+    guessed = {name: job.scored(baseline.predict(others)) for name, baseline in fitted.items()}
     seconds["baselines"] = perf_counter() - clock
     kept = {
         "repeat": fold.repeat,
@@ -178,20 +178,14 @@ def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tup
     return kept, seen[best][1]
 
 
-def write_out_of_fold(run: Run, said: Sequence[tuple[Fold, Predictions]]) -> None:
-    """out_of_fold.parquet: id, label, probabilities in the order of the label names (in the metadata), fold, repeat."""
-    parts = [p for _, p in said]
-    table = pa.table(
-        {
-            "id": [row_id for p in parts for row_id in p.ids],
-            "label": [p.names[c] for p in parts for c in p.labels.tolist()],
-            "probabilities": [row for p in parts for row in p.probabilities],
-            "fold": [fold.number for fold, p in said for _ in p.ids],
-            "repeat": [fold.repeat for fold, p in said for _ in p.ids],
-        }
-    )
+def write_out_of_fold(run: Run, said: Sequence[tuple[Fold, Answers]]) -> None:
+    """out_of_fold.parquet: id, label and what is said as in the files of predictions, then fold and repeat."""
+    folds = [fold for fold, p in said for _ in p.ids]
+    table = together([p for _, p in said]).arrow()
+    table = table.append_column("fold", pa.array([fold.number for fold in folds]))
+    table = table.append_column("repeat", pa.array([fold.repeat for fold in folds]))
     with in_one_stroke(run.path / "out_of_fold.parquet") as making:
-        parquet.write_table(table.replace_schema_metadata({"names": json.dumps(parts[0].names)}), making)
+        parquet.write_table(table, making)
 
 
 def _ended(run: Run, fold: Fold) -> bool:
@@ -213,12 +207,6 @@ def _time_left(seconds: float, done: Sequence[Fold], to_come: Sequence[Fold]) ->
         return ""
     known, unknown = (sum(len(fold.split.train) for fold in part) for part in (done, to_come))
     return f", about {words.duration(seconds / known * unknown)} left"
-
-
-def _together(parts: Sequence[Predictions]) -> Predictions:
-    ids = [row_id for p in parts for row_id in p.ids]
-    labels, probabilities = (np.concatenate([getattr(p, key) for p in parts]) for key in ("labels", "probabilities"))
-    return Predictions(ids, labels, probabilities, parts[0].names)
 
 
 def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:

@@ -7,19 +7,30 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
+from finetooth.labels import Kind
 from finetooth.metrics import Metric, finite, holm, mcnemar, paired, too_few, units_of
-from finetooth.table import Predictions
+from finetooth.table import Answers, Predictions
 
 SAYS = {
+    "mean": "the mean of the training rows to everything",
     "majority": "the commonest class to everything",
     "tfidf": "TF-IDF of words and letters under a linear classifier, fitted on the same rows",
     "frozen_probe": "logistic regression on what the model makes of the rows before tuning",
     "untuned": "the model before tuning",
     "scratch": "the same network trained from scratch on the same rows",
 }
+NUMBERS = {
+    "tfidf": "TF-IDF of words and letters under ridge regression, fitted on the same rows",
+    "frozen_probe": "ridge regression on what the model makes of the rows before tuning",
+}
 
 
-def strongest(metric: Metric, others: Mapping[str, Predictions]) -> str:
+def says(name: str, kind: Kind) -> str:
+    """What a baseline is, where the answers are of this kind."""
+    return NUMBERS.get(name, SAYS[name]) if kind == "numbers" else SAYS[name]
+
+
+def strongest(metric: Metric, others: Mapping[str, Answers]) -> str:
     """The baseline that does best on these rows, the first of equals; to be asked of validation rows."""
     sign = 1.0 if metric.better == "higher" else -1.0
 
@@ -32,8 +43,8 @@ def strongest(metric: Metric, others: Mapping[str, Predictions]) -> str:
 
 def judged(
     metric: Metric,
-    tuned: Predictions,
-    others: Mapping[str, Predictions],
+    tuned: Answers,
+    others: Mapping[str, Answers],
     against: str,
     groups: Sequence[str | None] | None,
 ) -> dict[str, Any]:
@@ -63,9 +74,7 @@ def answer(found: Mapping[str, Any]) -> str:
     return "better" if found["low"] > 0 else "worse" if found["high"] < 0 else "not shown"
 
 
-def difference(
-    metric: Metric, one: Predictions, other: Predictions, groups: Sequence[str | None] | None
-) -> dict[str, Any]:
+def difference(metric: Metric, one: Answers, other: Answers, groups: Sequence[str | None] | None) -> dict[str, Any]:
     """By how much one model is better than another on the same rows, how sure that is, and what could have been seen.
 
     `mcnemar` is given for independent rows and accuracy.
@@ -78,7 +87,8 @@ def difference(
         return {"difference": finite(value), **found, "how": why}
     compared = asdict(paired(metric, one, other, units))
     alone = len(set(units.tolist())) == len(units)
-    found["mcnemar"] = mcnemar(one, other) if metric.name == "accuracy" and alone else None
+    if metric.name == "accuracy" and alone and isinstance(one, Predictions) and isinstance(other, Predictions):
+        found["mcnemar"] = mcnemar(one, other)
     found |= {key: finite(compared[key]) for key in ("difference", "low", "high", "p_value", "smallest")}
     how = "paired bootstrap" + ("" if alone else " over groups")
     return {**found, "how": how if found["low"] is not None else "not defined in most draws"}

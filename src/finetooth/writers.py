@@ -1,4 +1,4 @@
-"""Predictions to a file, one row each, so that they can be read beside what they are about."""
+"""Answers to a file, one row each, so that they can be read beside what they are about."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
 
 from finetooth.errors import DataError, nearest
-from finetooth.table import Predictions, Table
+from finetooth.table import Answers, Table
 
 
 def _write_jsonl(table: pa.Table, path: Path) -> None:
@@ -26,7 +25,7 @@ WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
 }
 
 
-def write(path: Path, p: Predictions, table: Table) -> None:
+def write(path: Path, p: Answers, table: Table) -> None:
     """Write by the ending of `path`, which has to be one of WRITERS. Raises DataError where it cannot be written.
 
     Each row has its place in the file it came from, its id, its input columns, and what the model says of it.
@@ -34,13 +33,7 @@ def write(path: Path, p: Predictions, table: Table) -> None:
     rows = [table.position[i] for i in p.ids]
     cells = {name: table.column(name) for name in table.columns.input}
     given = {name: [column[r] for r in rows] for name, column in cells.items()}
-    answers = {
-        "row": [table.places[r][1] for r in rows],
-        "id": p.ids,
-        "prediction": [p.names[c] for c in p.decided.tolist()],
-        "probability": p.sure,
-        **{f"probability_{name}": np.ascontiguousarray(p.probabilities[:, c]) for c, name in enumerate(p.names)},
-    }
+    answers = {"row": [table.places[r][1] for r in rows], "id": p.ids, **p.cells()}
     columns = {**answers, **{name if name not in answers else f"input_{name}": cells for name, cells in given.items()}}
     write_rows(path, pa.table(columns))
 

@@ -2,7 +2,7 @@
 
 from finetooth.backbones.cut import Cut, cut, difference, ragged
 from finetooth.backbones.first import first_alone
-from finetooth.backbones.head import cool
+from finetooth.backbones.head import cool, movable, unstandardize
 from finetooth.backbones.int8 import int8
 from finetooth.backbones.layers import Layers, evaluating, layers
 from finetooth.backbones.load import Backbone, load_classifier, load_masked, load_tuned
@@ -21,5 +21,7 @@ __all__ = [
     "load_classifier",
     "load_masked",
     "load_tuned",
+    "movable",
     "ragged",
+    "unstandardize",
 ]

@@ -60,6 +60,10 @@ class Backbone:
             return False
         return True
 
+    def example(self) -> dict[str, torch.Tensor]:
+        """Two short rows to try the network on."""
+        return _example(self.tokenizer)
+
     def save(self, folder: Path) -> None:
         """A model directory that transformers loads alone; adapters have to be merged before."""
         with _quiet():
@@ -88,12 +92,14 @@ def load_classifier(
     dropout: float | None = None,
     scratch: bool = False,
     adapter: Mapping[str, Any] | None = None,
+    problem: str = "single_label_classification",
 ) -> Backbone:
-    """The model with a new head for the classes `names`, all weights in fp32.
+    """The model with a new head that has an output for each of `names`, all weights in fp32.
 
     `dropout`, where given, replaces every dropout share of the model's configuration. From `scratch` it is the same
-    network with none of its weights. With an `adapter`, the plan's, that and the head are all that learns. Raises
-    ModelError when the model or its tokenizer is missing, or the weights do not fit the architecture.
+    network with none of its weights. `problem` is what transformers calls the kind of answers. With an `adapter`, the
+    plan's, that and the head are all that learns. Raises ModelError when the model or its tokenizer is missing, or the
+    weights do not fit the architecture.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -102,11 +108,12 @@ def load_classifier(
         torch.manual_seed(number(seed, "head"))
         try:
             config = AutoConfig.from_pretrained(source)
-            before = dict(config.id2label or {})
+            # A head for numbers speaks in the unit of the rows that it was tuned on: it is renewed as any other.
+            before = dict(config.id2label or {}) if problem != "regression" else {}
             config.num_labels = len(names)
             config.id2label = dict(enumerate(names))
             config.label2id = {name: i for i, name in enumerate(names)}
-            config.problem_type = "single_label_classification"
+            config.problem_type = problem
             if dropout is not None:
                 _set_dropout(config, dropout)
             # safetensors only: a pickled file could run code.

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from finetooth import tfidf
 from finetooth.findings import Finding, Severity
+from finetooth.labels import Kind
 from finetooth.likeness import Seen
 from finetooth.seeds import Keys, row_keys
 from finetooth.table import PARTS, Split, Table
@@ -31,6 +32,7 @@ class Sample:
     these and the lightly edited. `lengths` are tokens per row for a model that takes `limit` of them, `states` what
     that model makes of each row, (rows, width); `against` are rows of the place where the model will work; `seen` are
     the images of a table of images. Where training follows, the test rows are `sealed`: no check learns their labels.
+    `kind` is what stands in the label column: what asks for classes finds none where it is something else.
     """
 
     table: Table
@@ -43,6 +45,7 @@ class Sample:
     against: Table | None = None
     seen: Seen | None = None
     sealed: bool = False
+    kind: Kind = "one-of"
 
     @cached_property
     def texts(self) -> list[str]:
@@ -66,7 +69,9 @@ class Sample:
 
     @cached_property
     def labels(self) -> list[str | None]:
-        """Each row's label as far as a check may know it: None where it is missing, and where it is sealed."""
+        """Each row's class as far as a check may know it: None where it has none, and where it is sealed."""
+        if self.kind != "one-of":
+            return [None] * len(self.table)
         if not self.sealed:
             return list(self.table.labels)
         return [None if part == "test" else label for label, part in zip(self.table.labels, self.part, strict=True)]

@@ -48,17 +48,21 @@ def predict(
         from finetooth.machine import fast_bf16
 
         chosen: Literal["fp32", "bf16", "int8"]
-        chosen = ("bf16" if fast_bf16() else "fp32") if precision == "auto" else precision
+        numbers = opened.plan.task == "text-regression"
+        if numbers and precision not in ("auto", "fp32"):
+            raise UserError(
+                f"--precision {precision}: would leave three digits of a number; text-regression takes fp32."
+            )
+        chosen = ("bf16" if fast_bf16() and not numbers else "fp32") if precision == "auto" else precision
         p = answers(opened, table, table.ids, precision=chosen)
         write(Path(out), p, table)
         talk.say(f"{len(table):,} rows predicted in {chosen}: {out}")
-        counts = {name: int((p.decided == c).sum()) for c, name in enumerate(p.names)}
         talk.result(
             {
                 "run": str(opened.path),
                 "out": out,
                 "rows": len(table),
                 "precision": chosen,
-                "predicted": counts,
+                "predicted": p.summary(),
             }
         )

@@ -109,7 +109,8 @@ class Talk:
         if self.console.is_terminal:
             self._bar(step)
         if step.ended is not None:
-            scores = ", ".join(f"{name} {step.ended.scores[name]:.4f}" for name in ("loss", "accuracy", "macro_f1"))
+            first = [name for name in step.ended.scores if name != "loss"][:2]
+            scores = ", ".join(f"{name} {step.ended.scores[name]:.4f}" for name in ("loss", *first))
             self.say(
                 f"epoch {step.ended.epoch:g}: training loss {step.ended.loss:.4f}, validation {scores}, "
                 f"{step.ended.rows_per_second:.0f} rows/s"

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-from finetooth.table import Predictions
 
 Values = NDArray[np.float64]
 
@@ -22,7 +20,7 @@ def finite(value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Metric:
-    """`of` takes Predictions with known labels and gives a number, NaN where it is not defined (one class only).
+    """`of` takes answers of one kind with known labels and gives a number, NaN where it is not defined.
 
     What intervals are made with, where there is more to say: `weighted` is the same under row weights of shape (draws,
     rows), a value for each draw; `share` says of which rows the metric is the share; `by_class` that every class counts
@@ -31,7 +29,7 @@ class Metric:
 
     name: str
     better: Literal["higher", "lower"]
-    of: Callable[[Predictions], float]
-    weighted: Callable[[Predictions, Values], Values] | None = None
-    share: Callable[[Predictions], NDArray[np.bool_]] | None = None
+    of: Callable[[Any], float]
+    weighted: Callable[[Any, Values], Values] | None = None
+    share: Callable[[Any], NDArray[np.bool_]] | None = None
     by_class: bool = False

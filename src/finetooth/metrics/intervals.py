@@ -17,7 +17,7 @@ from scipy.stats import norm, t
 
 from finetooth.metrics.base import Metric, Values, finite
 from finetooth.seeds import number
-from finetooth.table import Predictions
+from finetooth.table import Answers
 
 LEVEL = 0.95
 DRAWS = 2000
@@ -48,7 +48,7 @@ class Interval:
 
 def interval(
     metric: Metric,
-    p: Predictions,
+    p: Answers,
     groups: Sequence[str | None] | None = None,
     *,
     level: float = LEVEL,
@@ -71,7 +71,7 @@ def interval(
     return Interval(value, low, high, "BCa" if apart else "BCa over groups")
 
 
-def too_few(p: Predictions, units: NDArray[np.int64], *, by_class: bool = False) -> str | None:
+def too_few(p: Answers, units: NDArray[np.int64], *, by_class: bool = False) -> str | None:
     """Why there are too few rows for an interval, or None; `by_class` asks for rows of every class that occurs.
 
     Ten rows of a class that stand in one group are one case of it, so with groups it is groups that are counted.
@@ -81,12 +81,12 @@ def too_few(p: Predictions, units: NDArray[np.int64], *, by_class: bool = False)
         return f"too few rows ({rows:,}; at least {FEWEST_ROWS} are needed)"
     if of < FEWEST_GROUPS:
         return f"too few groups ({of:,}; at least {FEWEST_GROUPS} are needed)"
-    counts = np.bincount(np.unique(np.stack([units, p.labels]), axis=1)[1], minlength=len(p.names))
-    rare = [c for c in np.flatnonzero((counts > 0) & (counts < FEWEST_OF_A_CLASS)).tolist() if by_class]
+    rare = [(name, n) for name, n in (p.cases(units) if by_class else {}).items() if n < FEWEST_OF_A_CLASS]
     if rare:
-        found = f"too few rows of '{p.names[rare[0]]}'" if of == rows else f"too few groups with '{p.names[rare[0]]}'"
+        name, cases = rare[0]
+        found = f"too few rows of '{name}'" if of == rows else f"too few groups with '{name}'"
         others = f"; so for {len(rare) - 1} more classes" if len(rare) > 1 else ""
-        return f"{found} ({counts[rare[0]]}; at least {FEWEST_OF_A_CLASS} are needed{others})"
+        return f"{found} ({cases}; at least {FEWEST_OF_A_CLASS} are needed{others})"
     return None
 
 
@@ -107,7 +107,7 @@ def wilson(right: float, rows: int, level: float = LEVEL) -> tuple[float, float]
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def statistic(metric: Metric, p: Predictions) -> Statistic:
+def statistic(metric: Metric, p: Answers) -> Statistic:
     """The metric as a function of row weights; one of the user's own is asked row by row."""
     weighted = metric.weighted
     if weighted is not None:

@@ -12,7 +12,7 @@ from scipy.stats import binomtest, chi2, t
 
 from finetooth.metrics.base import Metric
 from finetooth.metrics.intervals import DRAWS, LEVEL, affordable, count_of, resampled, statistic, widening
-from finetooth.table import Predictions
+from finetooth.table import Answers, Predictions
 
 POWER = 0.8
 ROUNDING = 1e-12
@@ -40,8 +40,8 @@ class Comparison:
 
 def paired(
     metric: Metric,
-    one: Predictions,
-    other: Predictions,
+    one: Answers,
+    other: Answers,
     units: NDArray[np.int64],
     *,
     level: float = LEVEL,

@@ -78,12 +78,12 @@ def _one_against_rest(score: Callable[[_Ranked], Values], p: Predictions, weight
         order = np.argsort(-p.probabilities[:, c], kind="stable")
         sure = -p.probabilities[order, c]
         places = np.flatnonzero(p.labels[order] == c)
-        mine, asked = weights[:, order[places]], _before(weights[:, order])
-        found = _before(mine)
+        mine, asked = weights[:, order[places]], before(weights[:, order])
+        found = before(mine)
         ranked = _Ranked(
             mine,
-            _at_ties(found, sure[places], sure[places]),
-            _at_ties(asked, sure, sure[places]),
+            at_ties(found, sure[places], sure[places]),
+            at_ties(asked, sure, sure[places]),
             asked[:, -1],
         )
         occurs = found[:, -1] > 0
@@ -95,14 +95,14 @@ def _one_against_rest(score: Callable[[_Ranked], Values], p: Predictions, weight
         return np.asarray(total / number)
 
 
-def _before(weights: Values) -> Values:
+def before(weights: Values) -> Values:
     """The weight that stands before each column, and before the end: one column more."""
     sums = np.zeros((len(weights), weights.shape[1] + 1))
     np.cumsum(weights, axis=1, out=sums[:, 1:])
     return sums
 
 
-def _at_ties(before: Values, sorted_values: Values, values: Values) -> tuple[Values, Values]:
+def at_ties(before: Values, sorted_values: Values, values: Values) -> tuple[Values, Values]:
     """What stands before the first, and up to the last, of the columns that have each of these values."""
     first, last = (np.searchsorted(sorted_values, values, side=side) for side in ("left", "right"))
     return before[:, first], before[:, last]

@@ -15,6 +15,7 @@ PIPELINE = "text-classification"  # transformers' name for texts and for pairs o
 ASKED = {
     "text-classification": '"a text like those of the data set"',
     "text-pair": '{"text": "a first text", "text_pair": "a second one"}',
+    "text-regression": '"a text like those of the data set", function_to_apply="none"',
 }
 MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
@@ -52,7 +53,7 @@ def card(report: Mapping[str, Any]) -> str:
         mark = " (the strongest on the validation rows)" if name == strongest else ""
         against.append((f"{baseline['says']}{mark}", words.score(baseline[part].get(goal))))
 
-    cut = report["truncated"]
+    cut, ask = report["truncated"], "foretell" if report["task"] == "text-regression" else "classify"
     data = [
         ("source", PurePath(report["data"]["source"]).name),
         ("input", ", ".join(report["data"]["input"])),
@@ -83,8 +84,8 @@ def card(report: Mapping[str, Any]) -> str:
                 "## Use",
                 "```python\n"
                 "from transformers import pipeline\n\n"
-                f'classify = pipeline("{PIPELINE}", model="path/to/this/directory")\n'
-                f"classify({ASKED[report['task']]})\n"
+                f'{ask} = pipeline("{PIPELINE}", model="path/to/this/directory")\n'
+                f"{ask}({ASKED[report['task']]})\n"
                 "```",
                 "## Scores",
                 _table(scores),
@@ -94,7 +95,7 @@ def card(report: Mapping[str, Any]) -> str:
                 "## Limits",
                 "Scores hold for rows like those of the data set: the same source, language, length and "
                 "share of each label. On other texts the model still answers, and may be surely wrong. "
-                "It knows only the labels above, and has no answer for a text that fits none of them.",
+                + _limit(report),
                 "## Data",
                 _table([("data", ""), *data]),
                 "## Training",
@@ -103,6 +104,19 @@ def card(report: Mapping[str, Any]) -> str:
             ]
         )
         + "\n"
+    )
+
+
+def _limit(report: Mapping[str, Any]) -> str:
+    """What no answer can be."""
+    if report["task"] != "text-regression":
+        return "It knows only the labels above, and has no answer for a text that fits none of them."
+    interval = report["detail"]["validation"]["interval"]
+    if interval is None:
+        return "A value comes without an interval: there were too few validation rows for one."
+    return (
+        f"The truth of 95 in 100 such rows lies within {words.number(interval['half'])} of the value (decisions.json, "
+        f"from the validation rows)."
     )
 
 

@@ -1,12 +1,17 @@
 """What the learning curves say, in words."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from finetooth.report.words import metric
+
 OVERFIT_RISE = 0.05  # validation loss wobbles by a few per cent between epochs; beyond this it is climbing
 UNDERFIT_LOSS = 0.9  # a model that learns takes far more than a tenth off its first train loss
-UNDERFIT_ACCURACY = 0.02  # two points above guessing is within the noise of a small validation set
+UNDERFIT_ACCURACY = (
+    0.02  # of accuracy, or of the variance: two points above guessing is within the noise of a small validation set
+)
 STILL_FALLING = 0.02  # a last evaluation that takes off less than this has flattened out
 NAMES_TOLD = 5  # classes named in one sentence before it turns into a list
 
@@ -25,7 +30,26 @@ def diagnose(
     evaluation with epoch, loss, eval_loss and eval_accuracy; `majority_accuracy` is that of always giving the
     commonest label.
     """
-    items = _curves(epochs, majority_accuracy) + _answers(detail_validation["classes"], labels)
+    guessing = Guessing("accuracy", majority_accuracy, "always giving the commonest label")
+    return _or_nothing(_curves(epochs, guessing) + _answers(detail_validation["classes"], labels), epochs)
+
+
+def diagnose_numbers(epochs: Sequence[Mapping[str, Any]]) -> list[Item]:
+    """The same where the labels are numbers; `epochs` have eval_r2 in place of eval_accuracy."""
+    return _or_nothing(_curves(epochs, Guessing("r2", 0.0, "always giving the mean")), epochs)
+
+
+@dataclass(frozen=True)
+class Guessing:
+    """A score of which higher is better, what guessing gives of it, and how one guesses."""
+
+    score: str
+    value: float
+    how: str
+
+
+def _or_nothing(items: list[Item], epochs: Sequence[Mapping[str, Any]]) -> list[Item]:
+    """What was found, or that nothing was."""
     if items:
         return items
     if len(epochs) == 1:
@@ -51,7 +75,7 @@ def _item(name: str, severity: str, says: str, advice: str) -> Item:
     return {"name": name, "severity": severity, "says": says, "advice": advice}
 
 
-def _curves(epochs: Sequence[Mapping[str, Any]], majority_accuracy: float) -> list[Item]:
+def _curves(epochs: Sequence[Mapping[str, Any]], guessing: Guessing) -> list[Item]:
     for epoch in epochs:
         if not all(loss is not None and isfinite(loss) for loss in (epoch["loss"], epoch["eval_loss"])):
             says = f"The loss is not a number at epoch {epoch['epoch']:g}."
@@ -68,7 +92,7 @@ def _curves(epochs: Sequence[Mapping[str, Any]], majority_accuracy: float) -> li
             f"{last['eval_loss']:.3f} while train loss went on falling, from {lowest['loss']:.3f} to "
             f"{last['loss']:.3f}."
         )
-        if last["eval_accuracy"] > lowest["eval_accuracy"]:
+        if guessing.score == "accuracy" and last["eval_accuracy"] > lowest["eval_accuracy"]:
             says += " Accuracy rose meanwhile: its answers got better, its probabilities too sure of themselves."
         advice = (
             f"Set epochs to {max(1, round(lowest['epoch']))} or early_stopping_patience to 1; otherwise "
@@ -77,12 +101,12 @@ def _curves(epochs: Sequence[Mapping[str, Any]], majority_accuracy: float) -> li
         )
         items.append(_item("overfitting", "warning", says, advice))
 
-    at_chance = last["eval_accuracy"] <= majority_accuracy + UNDERFIT_ACCURACY
+    score = last[f"eval_{guessing.score}"]
+    at_chance = score <= guessing.value + UNDERFIT_ACCURACY
     if len(epochs) > 1 and at_chance and last["loss"] > UNDERFIT_LOSS * first["loss"]:
         says = (
-            f"Train loss only went from {first['loss']:.3f} to {last['loss']:.3f}, and validation accuracy "
-            f"({last['eval_accuracy']:.3f}) is no better than always giving the commonest label "
-            f"({majority_accuracy:.3f})."
+            f"Train loss only went from {first['loss']:.3f} to {last['loss']:.3f}, and validation "
+            f"{metric(guessing.score)} ({score:.3f}) is no better than {guessing.how} ({guessing.value:.3f})."
         )
         advice = (
             "Raise learning_rate or epochs, freeze fewer blocks if any are frozen, lower weight_decay and dropout; "

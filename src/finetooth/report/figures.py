@@ -198,6 +198,26 @@ def confusion(detail: Mapping[str, Any]) -> str:
         )
 
 
+def scatter(detail: Mapping[str, Any]) -> str:
+    """Values against the truth, a dot for each row, and the line on which they would be right."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = canvas(4.6, 4.6)
+        truth, values = zip(*detail["points"], strict=True)
+        least, most = min(*truth, *values), max(*truth, *values)
+        room = (most - least) / 20 or 0.5
+        ends = least - room, most + room
+        axes.plot(ends, ends, color=LINE, lw=1.2, label="right")
+        axes.plot(truth, values, ls="", marker="o", ms=3, alpha=0.35, color=SERIES[0], label="a row")
+        axes.set(xlim=ends, ylim=ends, xlabel="truth", ylabel="value", aspect="equal")
+        _legend(figure)
+        thirds = "; ".join(
+            f"from {words.number(third['low'])} to {words.number(third['high'])} it is off by "
+            f"{words.number(third['mae'])} on average"
+            for third in detail["thirds"]
+        )
+        return svg(figure, "scatter", f"Scatter plot of values against the truth. By thirds of the truth, {thirds}.")
+
+
 def _annotate(axes: Axes, counts: list[list[int]], shares: list[list[float]]) -> None:
     small = len(counts) > 10
     for i, row in enumerate(counts):

@@ -132,9 +132,9 @@ def page(report: Report) -> str:
         answer=ANSWERS[report["verdict"]["answer"]],
         judgement=judgement(report),
         besides=list(besides(report)),
-        temperature=temperature(report),
+        temperature=None if report["calibration"] is None else temperature(report),
         rule=None if report["decisions"] is None else rule(report),
-        labels=labels(report),
+        labels=None if report["suspects"] is None else labels(report),
         goal=name,
         chosen=chosen(report),
         text_told=TOLD,
@@ -144,8 +144,9 @@ def page(report: Report) -> str:
         dots=Markup(figures.fold_dots(report)),
         metric_curves=Markup(figures.fold_curves(report, f"eval_{name}", f"validation {words.metric(name)}", "goal")),
         loss_curves=Markup(figures.fold_curves(report, "eval_loss", "validation loss", "loss")),
-        confusion=Markup(figures.confusion(report["classes"])),
-        reliability=Markup(figures.reliability(report["calibration"])),
+        confusion=None if report["classes"] is None else Markup(figures.confusion(report["classes"])),
+        reliability=None if report["calibration"] is None else Markup(figures.reliability(report["calibration"])),
+        scatter=Markup(figures.scatter(report["detail"])) if "points" in report.get("detail", {}) else None,
     )
 
 
@@ -166,7 +167,8 @@ def show_validated(report: Report, console: Console) -> None:
         cells += [words.score(found[goal]) for found in (fold["scores"], fold["last"], fold["baselines"][against])]
         each.add_row(words.fold(fold, report["repeats"]), *cells)
     console.print(each)
-    told = [*words.missing(report["pooled"]), temperature(report), labels(report)]
+    told = [*words.missing(report["pooled"])]
+    told += [temperature(report), labels(report)] if report["calibration"] is not None else []
     told += [rule(report)] if report["decisions"] is not None else []
     for sentence in told:
         console.print(Text(sentence))

@@ -19,12 +19,14 @@ from sklearn.metrics import (
 
 from finetooth import ledger, stops
 from finetooth.decide import Rule, cooled
+from finetooth.labels import Kind
 from finetooth.metrics import Metric, abstention, calibration, finite, interval, sensitivity_at
-from finetooth.report import words
-from finetooth.report.diagnosis import diagnose
+from finetooth.report import values, words
+from finetooth.report.diagnosis import diagnose, diagnose_numbers
 from finetooth.run import Run
-from finetooth.table import Predictions, Table
-from finetooth.verdict import SAYS, answer, difference, judged, strongest
+from finetooth.table import Answers, Numbers, Predictions, Table
+from finetooth.tasks import TASKS
+from finetooth.verdict import answer, difference, judged, says, strongest
 
 WORST = 20  # wrong answers listed, the surest first
 POINTS = 200  # of a drawn curve; more cannot be told apart on a page
@@ -37,11 +39,11 @@ def trained(
     metrics: Mapping[str, Metric],
     goal: Metric,
     reasons: Mapping[str, str],
-    calibration: Mapping[str, Any],
+    calibration: Mapping[str, Any] | None,
     rule: Rule | None,
 ) -> dict[str, Any]:
     """What a run says when training has ended and the test rows are still sealed."""
-    p, history = run.predictions("validation"), run.epochs
+    p, history, kind = run.predictions("validation"), run.epochs, TASKS[run.plan.task].kind
     best = history[stops.best(goal, history)]
     shown, judged_by = detail(p, table), run.json("baselines.json")
     others = {name: run.predictions(f"validation-{name}") for name in judged_by["fitted"]}
@@ -63,25 +65,25 @@ def trained(
         "detail": {"validation": shown},
         "baselines": {
             name: {
-                "says": SAYS[name],
+                "says": says(name, kind),
                 **judged_by["fitted"][name],
                 "validation": {key: finite(metric.of(other)) for key, metric in metrics.items()},
                 "test": None,
             }
             for name, other in others.items()
         },
-        "left_out": [f"{_named(name)}: {why}." for name, why in judged_by["left_out"].items()],
+        "left_out": [f"{_named(name, kind)}: {why}." for name, why in judged_by["left_out"].items()],
         "goal": {"metric": goal.name, "better": goal.better},
         "strongest": strongest(goal, others),
         "verdict": None,
-        "calibration": _calibrated(calibration, p, groups),
-        "decisions": None if rule is None else decided_by(rule, p),
+        "calibration": None if calibration is None else _calibrated(calibration, _classes(p), groups),
+        "decisions": None if rule is None else decided_by(rule, _classes(p)),
         "slices": None,
         "robustness": None,
         "forgetting": judged_by["forgetting"],
         "mismatch": _mismatch(goal, p, others, judged_by["transfer"], groups),
         "seeds": _seeds(run, goal, "validation"),
-        "diagnosis": diagnose([epoch.line() for epoch in history], shown, p.names, _guessing(p)),
+        "diagnosis": _diagnosis([epoch.line() for epoch in history], shown, p),
         "repeat": _repeat(run),
         **spent(run),
     }
@@ -127,24 +129,23 @@ def opened(
     run: Run,
     table: Table,
     metrics: Mapping[str, Metric],
-    others: Mapping[str, Predictions],
+    others: Mapping[str, Answers],
     missing: Mapping[str, str],
 ) -> dict[str, Any]:
     """The same report with its test rows scored, beside what the baselines say of them; why some are `missing`."""
-    p = run.predictions("test")
-    # A metric of the user's own that is not at hand today leaves the verdict to accuracy.
-    groups, goal = table.groups_of(p.ids), metrics.get(run.plan.metric_for_best_model, metrics["accuracy"])
+    p, kind = run.predictions("test"), TASKS[run.plan.task].kind
+    # A metric of the user's own that is not at hand today leaves the verdict to the task's first, such as accuracy.
+    first = next(iter(metrics.values()))
+    groups, goal = table.groups_of(p.ids), metrics.get(run.plan.metric_for_best_model, first)
     # Chosen by validation rows, among those that could be asked again.
     against = strongest(goal, {name: run.predictions(f"validation-{name}") for name in others})
-    told = report["calibration"]
-    tested = calibrations(p, told["temperature"], groups)
     found = {
         **report,
         "goal": {"metric": goal.name, "better": goal.better},
         "strongest": against,
         "left_out": [
             *report["left_out"],
-            *(f"{_named(name)} could not be asked again: {why}." for name, why in missing.items()),
+            *(f"{_named(name, kind)} could not be asked again: {why}." for name, why in missing.items()),
         ],
         "test": with_intervals(p, metrics, groups),
         "without_leaks": without_leaks(p, report["findings"], metrics, groups),
@@ -154,29 +155,35 @@ def opened(
             for name, own in report["baselines"].items()
         },
         "verdict": judged(goal, p, others, against, groups),
-        "calibration": {
-            **told,
-            **_ece(tested),
-            "test": tested,
-            "abstention": {**told["abstention"], "test": abstention(p)},
-        },
-        "decisions": report["decisions"] and {**report["decisions"], "test": _decided(report["decisions"], p, metrics)},
+        "calibration": report["calibration"] and _tested(report["calibration"], _classes(p), groups),
+        "decisions": report["decisions"]
+        and {**report["decisions"], "test": _decided(report["decisions"], _classes(p), metrics)},
         "seeds": report["seeds"] and {**report["seeds"], "test": _seeds_tested(report["seeds"], run, goal)},
     }
     return {**found, "verdict": {**found["verdict"], "says": words.judgement(found)}}
+
+
+def _classes(p: Answers) -> Predictions:
+    assert isinstance(p, Predictions), "only classes have probabilities"
+    return p
+
+
+def _diagnosis(epochs: Sequence[Mapping[str, Any]], shown: Mapping[str, Any], p: Answers) -> list[dict[str, str]]:
+    if isinstance(p, Numbers):
+        return diagnose_numbers(epochs)
+    return diagnose(epochs, shown, _classes(p).names, _guessing(_classes(p)))
 
 
 def _seeds(run: Run, goal: Metric, part: str) -> dict[str, Any] | None:
     """How far the score moves with the training seed, and which runs came to nothing; None where there is one run."""
     if not run.other_seeds:
         return None
-    names, degenerate = run.json("data.json")["names"], {}
+    degenerate = {}
     for seed, each in {run.plan.seed: run, **run.other_seeds}.items():
-        answers = set(each.predictions(part).decided.tolist()) if each is run or each.finished else None
-        if answers is None:
+        if each is not run and not each.finished:
             degenerate[str(seed)] = "the loss was no finite number any more"
-        elif len(answers) == 1:
-            degenerate[str(seed)] = f"answers '{names[min(answers)]}' to every row"
+        elif len(answers := set(each.predictions(part).cells()["prediction"])) == 1:
+            degenerate[str(seed)] = f"answers '{min(answers)}' to every row"
     return {"metric": goal.name, part: _spread(run, goal, part), "test": None, "degenerate": degenerate}
 
 
@@ -202,11 +209,12 @@ def _guessing(p: Predictions) -> float:
     return float(np.bincount(p.labels).max() / len(p.labels))
 
 
-def _named(name: str) -> str:
-    return f"{SAYS[name][0].upper()}{SAYS[name][1:]}"
+def _named(name: str, kind: Kind) -> str:
+    told = says(name, kind)
+    return f"{told[0].upper()}{told[1:]}"
 
 
-def _scores(p: Predictions, metrics: Mapping[str, Metric]) -> dict[str, float | None]:
+def _scores(p: Answers, metrics: Mapping[str, Metric]) -> dict[str, float | None]:
     return {name: finite(metric.of(p)) for name, metric in metrics.items()}
 
 
@@ -220,6 +228,12 @@ def _calibrated(told: Mapping[str, Any], p: Predictions, groups: Sequence[str | 
         "test": None,
         "abstention": {"validation": abstention(p), "test": None},
     }
+
+
+def _tested(told: Mapping[str, Any], p: Predictions, groups: Sequence[str | None] | None) -> dict[str, Any]:
+    """The same with the test rows beside."""
+    tested = calibrations(p, told["temperature"], groups)
+    return {**told, **_ece(tested), "test": tested, "abstention": {**told["abstention"], "test": abstention(p)}}
 
 
 def calibrations(p: Predictions, temperature: float, groups: Sequence[str | None] | None) -> dict[str, Any]:
@@ -272,8 +286,8 @@ def _decided(
 
 def _mismatch(
     goal: Metric,
-    p: Predictions,
-    others: Mapping[str, Predictions],
+    p: Answers,
+    others: Mapping[str, Answers],
     transferred: Mapping[str, Any],
     groups: Sequence[str | None] | None,
 ) -> dict[str, Any]:
@@ -366,7 +380,12 @@ def by_class(p: Predictions) -> dict[str, Any]:
     }
 
 
-def detail(p: Predictions, table: Table) -> dict[str, Any]:
+def detail(p: Answers, table: Table) -> dict[str, Any]:
+    """What is told of these rows beyond their scores."""
+    return values.detail(p, table) if isinstance(p, Numbers) else _detail(_classes(p), table)
+
+
+def _detail(p: Predictions, table: Table) -> dict[str, Any]:
     """Per class, confusion, curves and the surest wrong answers."""
     classes, support = range(len(p.names)), np.bincount(p.labels, minlength=len(p.names))
     drawn = [c for c in ([1] if len(p.names) == 2 else classes) if 0 < int(support[c]) < len(p.labels)]
@@ -401,14 +420,14 @@ def _worst(p: Predictions, table: Table) -> list[dict[str, Any]]:
 
 
 def with_intervals(
-    p: Predictions, metrics: Mapping[str, Metric], groups: Sequence[str | None] | None = None
+    p: Answers, metrics: Mapping[str, Metric], groups: Sequence[str | None] | None = None
 ) -> dict[str, dict[str, Any]]:
     """Each metric with its interval, whole groups drawn where there are any, and how it was made."""
     return {name: interval(metric, p, groups).told() for name, metric in metrics.items()}
 
 
 def without_leaks(
-    p: Predictions,
+    p: Answers,
     findings: Sequence[Mapping[str, Any]],
     metrics: Mapping[str, Metric],
     groups: Sequence[str | None] | None,

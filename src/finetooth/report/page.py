@@ -11,6 +11,7 @@ from markupsafe import Markup
 from finetooth.report import words
 
 TEXT_TOLD = 300  # characters of one input of a wrong answer
+WATCHED = 2  # metrics told of each evaluation
 COVERAGES = (1.0, 0.9, 0.8, 0.5)  # shares of the rows for which the text says how accurate the surest answers are
 
 Estimate = Mapping[str, Any]
@@ -21,7 +22,8 @@ def html(report: Mapping[str, Any]) -> str:
     from finetooth.report import figures  # matplotlib takes a second to import; only the page needs it
 
     part, detail = words.shown(report)
-    calibration = report["calibration"]
+    calibration, classes = report["calibration"], "classes" in detail
+    surest = [] if calibration is None else calibration["abstention"][part]
     return template("template.html.j2").render(
         report=report,
         title=words.title(report),
@@ -44,12 +46,14 @@ def html(report: Mapping[str, Any]) -> str:
         depths=list(depths(report["epochs"])),
         losses=Markup(figures.losses(report)),
         metric_curve=Markup(figures.metric(report)),
-        confusion=Markup(figures.confusion(detail)),
-        roc=Markup(figures.roc(detail)) if detail["roc"] else None,
-        precision_recall=Markup(figures.precision_recall(detail)) if detail["precision_recall"] else None,
-        reliability=Markup(figures.reliability(calibration[part])),
-        abstention=Markup(figures.abstention(calibration["abstention"][part])),
-        surest=[point(calibration["abstention"][part], share) for share in COVERAGES],
+        watched=[name for name in report["validation"] if name != "loss"][:WATCHED],
+        confusion=Markup(figures.confusion(detail)) if classes else None,
+        scatter=None if classes else Markup(figures.scatter(detail)),
+        roc=Markup(figures.roc(detail)) if classes and detail["roc"] else None,
+        precision_recall=Markup(figures.precision_recall(detail)) if classes and detail["precision_recall"] else None,
+        reliability=None if calibration is None else Markup(figures.reliability(calibration[part])),
+        abstention=None if calibration is None else Markup(figures.abstention(surest)),
+        surest=[point(surest, share) for share in COVERAGES if surest],
     )
 
 

@@ -1,6 +1,6 @@
 """The summary at the end of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -35,16 +35,10 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     console.print(scores)
     _missing(test or {}, console)
 
-    largest = sorted(detail["classes"], key=lambda row: -row["rows"])[:CLASSES_TOLD]
-    classes = grid(f"class ({part} rows)", "precision", "recall", "F1", "rows", "predicted")
-    for row in largest:
-        quality = [words.score(row[key]) for key in ("precision", "recall", "f1")]
-        counts = [words.count(row[key]) for key in ("rows", "predicted")]
-        classes.add_row(Text(words.clip(row["label"], 40)), *quality, *counts)
-    console.print(classes)
-    left = len(detail["classes"]) - len(largest)
-    if left:
-        console.print(Text(f"The {CLASSES_TOLD} largest classes; {left} more are in report.html.\n"))
+    if "classes" in detail:
+        _show_classes(detail["classes"], part, console)
+    else:
+        _show_values(detail, part, console)
 
     for item in report["diagnosis"]:
         mark = Text(f"{item['name']}: ", style="bold yellow" if item["severity"] == "warning" else "bold")
@@ -60,6 +54,34 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         console.print(Text(f"seal: {sealed} unopened. When every choice is made: {words.evaluate(report)}"))
     else:
         console.print(Text(f"seal: {words.opened(report)}; ledger head {(report['seal']['head'] or 'none')[:16]}"))
+
+
+def _show_classes(classes: Sequence[Mapping[str, Any]], part: str, console: Console) -> None:
+    largest = sorted(classes, key=lambda row: -row["rows"])[:CLASSES_TOLD]
+    table = grid(f"class ({part} rows)", "precision", "recall", "F1", "rows", "predicted")
+    for row in largest:
+        quality = [words.score(row[key]) for key in ("precision", "recall", "f1")]
+        counts = [words.count(row[key]) for key in ("rows", "predicted")]
+        table.add_row(Text(words.clip(row["label"], 40)), *quality, *counts)
+    console.print(table)
+    left = len(classes) - len(largest)
+    if left:
+        console.print(Text(f"The {CLASSES_TOLD} largest classes; {left} more are in report.html.\n"))
+
+
+def _show_values(detail: Mapping[str, Any], part: str, console: Console) -> None:
+    thirds = grid(f"truth ({part} rows)", "rows", "off by", "too high by")
+    for third in detail["thirds"]:
+        numbers = [words.number(third[key]) for key in ("mae", "bias")]
+        thirds.add_row(
+            f"{words.number(third['low'])} to {words.number(third['high'])}", words.count(third["rows"]), *numbers
+        )
+    console.print(thirds)
+    if detail["interval"] is not None:
+        half, covered = (words.number(detail["interval"][key]) for key in ("half", "covered"))
+        console.print(
+            Text(f"prediction interval: {half} to either side holds the truth of {covered} of the {part} rows\n")
+        )
 
 
 def show_scores(scored: Mapping[str, Any], console: Console) -> None:

@@ -11,13 +11,15 @@ import numpy as np
 
 from finetooth import decide
 from finetooth.checks.suspects import doubtful, ranked
+from finetooth.labels import Kind
 from finetooth.metrics import Metric, chance_over_folds, finite, over_folds
 from finetooth.report.folds import judgement
-from finetooth.report.numbers import about, by_class, calibrations, decided_by, spent, with_intervals
+from finetooth.report.numbers import about, by_class, calibrations, decided_by, detail, spent, with_intervals
 from finetooth.run import Run
 from finetooth.seeds import row_keys
-from finetooth.table import Predictions, Table
-from finetooth.verdict import SAYS, answer
+from finetooth.table import Answers, Predictions, Table
+from finetooth.tasks import TASKS
+from finetooth.verdict import answer, says
 
 SUSPECTS = 50  # labels to look at
 COMPARED = ("difference", "low", "high", "how", "p_value")
@@ -32,16 +34,16 @@ def validated(
     goal: Metric,
     reasons: Mapping[str, str],
     folds: Sequence[Fold],
-    deals: Sequence[Predictions],
+    deals: Sequence[Answers],
     rule: decide.Rule | None,
 ) -> dict[str, Any]:
     """What all folds say together; `deals` are the out-of-fold predictions of each deal of the rows.
 
-    A row's probabilities are averaged over the deals. The temperature and the `rule` are for one model, and an average
+    What is said of a row is averaged over the deals. The temperature and the `rule` are for one model, and an average
     of several is more modest than any of them, so both come from the first deal alone.
     """
-    p, data, split = averaged(deals), run.json("data.json"), run.split
-    others = _baselines(folds, metrics, goal)
+    p, data, split, first = averaged(deals), run.json("data.json"), run.split, deals[0]
+    others = _baselines(folds, metrics, goal, kind := TASKS[run.plan.task].kind)
     # The one that the tuned model gains least over.
     against = min(others, key=lambda name: inf if (gain := others[name]["difference"]) is None else gain)
     compared = {key: others[against][key] for key in COMPARED}
@@ -55,25 +57,33 @@ def validated(
         "scores": {name: _scores(folds, metric) for name, metric in metrics.items()},
         "pooled": with_intervals(p, metrics, table.groups_of(p.ids)),
         "baselines": others,
-        "left_out": sorted({f"{SAYS[name]}: {why}" for fold in folds for name, why in fold["left_out"].items()}),
+        "left_out": sorted({f"{says(name, kind)}: {why}" for fold in folds for name, why in fold["left_out"].items()}),
         "verdict": {"answer": answer(compared), "metric": goal.name, "against": against, **compared},
         "each": list(folds),
-        "classes": by_class(p),
-        "calibration": _calibrated(deals[0], table.groups_of(deals[0].ids)),
-        "decisions": None if rule is None else decided_by(rule, deals[0]),
-        "suspects": suspected(p, table),
+        **_by_kind(p, first, table, rule),
         "repeat": _repeat(run, data),
         **spent(run),
     }
     return {**found, "verdict": {**found["verdict"], "says": judgement(found)}}
 
 
-def averaged(deals: Sequence[Predictions]) -> Predictions:
-    """Each row's probabilities, averaged over the deals, in the order of the ids; each deal has each row once."""
+def _by_kind(p: Answers, first: Answers, table: Table, rule: decide.Rule | None) -> dict[str, Any]:
+    """What is told of one kind of answers and no other; `first` are those of the first deal."""
+    if isinstance(p, Predictions) and isinstance(first, Predictions):
+        return {
+            "classes": by_class(p),
+            "calibration": _calibrated(first, table.groups_of(first.ids)),
+            "decisions": None if rule is None else decided_by(rule, first),
+            "suspects": suspected(p, table),
+        }
+    return {**dict.fromkeys(("classes", "calibration", "decisions", "suspects")), "detail": detail(p, table)}
+
+
+def averaged(deals: Sequence[Answers]) -> Answers:
+    """What is said of each row, averaged over the deals, in the order of the ids; each deal has each row once."""
     ordered = [p.take(np.argsort(p.ids, kind="stable")) for p in deals]
     assert all(p.ids == ordered[0].ids for p in ordered), "every deal validates on the same rows"
-    mean = np.mean([p.probabilities for p in ordered], axis=0)
-    return Predictions(ordered[0].ids, ordered[0].labels, mean, ordered[0].names)
+    return ordered[0].about(ordered[0].ids, ordered[0].labels, np.mean([p.said for p in ordered], axis=0))
 
 
 def suspected(p: Predictions, table: Table) -> dict[str, Any]:
@@ -113,7 +123,9 @@ def _scores(folds: Sequence[Fold], metric: Metric) -> dict[str, Any]:
     }
 
 
-def _baselines(folds: Sequence[Fold], metrics: Mapping[str, Metric], goal: Metric) -> dict[str, dict[str, Any]]:
+def _baselines(
+    folds: Sequence[Fold], metrics: Mapping[str, Metric], goal: Metric, kind: Kind
+) -> dict[str, dict[str, Any]]:
     """The mean scores of each baseline that every fold has, and by how much the tuned model is better, fold by fold."""
     sign, tested = 1.0 if goal.better == "higher" else -1.0, _tested(folds)
     tuned, found = _numbers(fold["scores"][goal.name] for fold in folds), {}
@@ -122,7 +134,7 @@ def _baselines(folds: Sequence[Fold], metrics: Mapping[str, Metric], goal: Metri
         gains = (sign * (tuned - scores[goal.name])).tolist()
         compared = over_folds(gains, tested).told()
         found[name] = {
-            "says": SAYS[name],
+            "says": says(name, kind),
             "scores": {key: finite(float(values.mean())) for key, values in scores.items()},
             "difference": compared["value"],
             **{key: compared[key] for key in ("low", "high", "how")},

@@ -20,9 +20,15 @@ METRICS = {
     "auroc": "AUROC",
     "average_precision": "average precision",
     "loss": "loss",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
 }
 
 BASELINES = {
+    "mean": "mean",
     "majority": "commonest label",
     "tfidf": "words and letters",
     "frozen_probe": "linear probe",
@@ -146,6 +152,8 @@ def settings(plan: Mapping[str, Any], reasons: Mapping[str, str], prefix: str = 
 def title(report: Mapping[str, Any]) -> str:
     """What was tuned, for what."""
     labels = [clip(label, 24) for label in report["labels"]]
+    if len(labels) == 1:
+        return f"{line(report['model'])}, tuned to foretell {labels[0]}"
     aim = f"{labels[0]} from {labels[1]}" if len(labels) == 2 else f"{count(len(labels), 'class')} apart"
     return f"{line(report['model'])}, tuned to tell {aim}"
 

@@ -1,16 +1,26 @@
 """Tasks: what is particular about one kind of job. One file each; `TASKS` gives them their names."""
 
+from finetooth.labels import kind_of
+from finetooth.table import Table
 from finetooth.tasks.base import Encoded, Task, tokenized
 from finetooth.tasks.text_classification import TextClassification
 from finetooth.tasks.text_pair import TextPair
+from finetooth.tasks.text_regression import TextRegression
 
 __all__ = ["TASKS", "Encoded", "Task", "fitting", "tokenized"]
 
-TASKS: dict[str, Task] = {"text-classification": TextClassification(), "text-pair": TextPair()}
+TASKS: dict[str, Task] = {
+    "text-classification": TextClassification(),
+    "text-pair": TextPair(),
+    "text-regression": TextRegression(),
+}
 
 
-def fitting(columns: int) -> tuple[str, str]:
-    """The task that so many columns of texts make, and the reason in words."""
-    if columns == 2:
-        return "text-pair", "two text columns and a label column"
-    return "text-classification", "a text column and a label column"
+def fitting(table: Table) -> tuple[str, str]:
+    """The task that these rows make, and the reason in words."""
+    two = len(table.columns.input) == 2
+    texts = "two text columns" if two else "a text column"
+    if kind_of(table) == "numbers":
+        different = len(set(table.labels))
+        return "text-regression", f"{texts} and a label column of {different:,} different numbers"
+    return "text-pair" if two else "text-classification", f"{texts} and a label column"

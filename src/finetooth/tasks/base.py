@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finetooth.backbones import Backbone
+from finetooth.labels import Kind
 from finetooth.metrics import Metric
 from finetooth.seeds import Keys, row_keys
-from finetooth.table import Table
+from finetooth.table import Answers, Table
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Row i has the tokens from offsets[i] to offsets[i + 1]; targets are class numbers, -1 where unknown.
+    """Row i has the tokens from offsets[i] to offsets[i + 1]; targets are what the task makes of its label.
 
     `whole` is the number of tokens of each row before it was cut at the limit; `types` say of each token in which
     of two texts it stands, where the network wants to know.
@@ -29,7 +30,7 @@ class Encoded:
     ids: Sequence[str]
     tokens: NDArray[np.int32]
     offsets: NDArray[np.int64]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     whole: NDArray[np.int64]
     types: NDArray[np.int8] | None = None
 
@@ -65,7 +66,7 @@ def tokenized(
     max_length: int,
     *,
     ids: Sequence[str],
-    targets: NDArray[np.int64],
+    targets: NDArray[Any],
 ) -> Encoded:
     """Each row's text, or its two, with the tokenizer's special tokens; the longer is cut first, to `max_length`."""
     # What a tokenizer would list besides takes as long as the tokens do; of one text there is nothing else to know.
@@ -99,14 +100,35 @@ def tokenized(
 
 
 class Task(Protocol):
-    """Stateless. `names` are the label names in the order of the class numbers."""
+    """Stateless. `names` are what the network has an output for each: of classes the label names, in their order."""
+
+    @property
+    def kind(self) -> Kind:
+        """Which kind of answers it gives."""
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
-        """The metrics that are reported for this task."""
+        """The metrics that are reported for this task, of its kind of answers."""
+
+    @property
+    def loss(self) -> tuple[str, str]:
+        """The loss that `auto` stands for, and the reason in words."""
+
+    @property
+    def losses(self) -> Sequence[str]:
+        """The losses of `LOSSES` that fit these answers."""
+
+    def goal(self, targets: NDArray[Any], loss: object) -> tuple[str, str]:
+        """The metric that chooses the best epoch under `auto`, for these training rows and this loss, and why."""
 
     def names(self, table: Table) -> list[str]:
         """The label names of the table. Raises DataError when the task cannot be learnt from these labels."""
+
+    def refuse_strange(self, table: Table, names: list[str]) -> None:
+        """Raise DataError, naming the row, for a label that a model of these `names` cannot be scored by."""
+
+    def targets(self, table: Table, ids: Sequence[str], names: Sequence[str]) -> NDArray[Any]:
+        """The labels of these rows as the loss takes them, (rows, ...)."""
 
     def load(
         self,
@@ -133,7 +155,12 @@ class Task(Protocol):
         """What the network says, (rows, classes)."""
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(rows, classes), in fp32."""
+        """What the logits say, (rows, outputs), in fp32: probabilities, or of numbers the values themselves."""
+
+    def answers(
+        self, ids: Sequence[str], targets: NDArray[Any], said: NDArray[np.float64], names: list[str]
+    ) -> Answers:
+        """What is said of these rows, (rows, outputs), as answers."""
 
 
 def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> dict[str, Tensor]:

@@ -1,0 +1,77 @@
+"""Texts under an encoder: what the tasks have in common that read a row as one sequence of tokens and answer once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from finetooth.backbones import Backbone, first_alone, load_classifier
+from finetooth.errors import DataError
+from finetooth.table import Table
+from finetooth.tasks.base import Encoded, padded, tokenized
+
+
+class Texts:
+    """One text in a row, or two that are read as one with a separator between them."""
+
+    problem: str  # what transformers calls the kind of answers
+
+    def targets(self, table: Table, ids: Sequence[str], names: Sequence[str]) -> NDArray[Any]:
+        """The labels as the loss takes them: what stands in `Task`."""
+        raise NotImplementedError
+
+    def load(
+        self,
+        model: str,
+        names: list[str],
+        *,
+        seed: int,
+        dropout: float | None = None,
+        scratch: bool = False,
+        adapter: Mapping[str, Any] | None = None,
+    ) -> Backbone:
+        """An encoder with a new head."""
+        return load_classifier(
+            model, names, seed=seed, dropout=dropout, scratch=scratch, adapter=adapter, problem=self.problem
+        )
+
+    def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
+        """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
+        refuse_images(table)
+        inputs, targets = [table.inputs[table.position[i]] for i in ids], self.targets(table, ids, names)
+        return tokenized(inputs, tokenizer, max_length, ids=ids, targets=targets)
+
+    def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
+        """What `padded` gives; targets (rows, ...)."""
+        return padded(encoded, rows, pad), torch.from_numpy(encoded.targets[rows])
+
+    def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
+        """(rows, outputs)."""
+        with first_alone():
+            logits: Tensor = net(**inputs).logits
+        return logits
+
+
+def refuse_images(table: Table) -> None:
+    """Raise DataError for a folder of images."""
+    if table.folder is not None:
+        raise DataError(
+            f"{table.source}: found a folder of images, expected texts; the task image-classification is not in this "
+            f"version of finetooth, only tasks of texts are."
+        )
+
+
+def refuse_missing(table: Table) -> None:
+    """Raise DataError, naming the first rows, where some have no label."""
+    missing = [i for i, label in enumerate(table.labels) if label is None]
+    if missing:
+        where = "; ".join(table.place(i) for i in missing[:3]) + ("; ..." if len(missing) > 3 else "")
+        raise DataError(
+            f"{table.source}: {len(missing):,} of {len(table):,} rows have no label in the column "
+            f"'{table.columns.label}' ({where}). Label them or take them out of the file."
+        )
