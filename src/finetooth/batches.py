@@ -46,9 +46,13 @@ def packed(lengths: NDArray[np.int64], room: int) -> list[Rows]:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of the encoded data, as the network takes them; `weights` are how much each counts in the loss."""
+    """Rows of the encoded data, as the network takes them.
+
+    `owners` are the rows to which the targets belong, `weights` how much each target counts in the loss.
+    """
 
     rows: Rows
+    owners: Rows
     inputs: dict[str, Tensor]
     targets: Tensor
     weights: Tensor
@@ -161,7 +165,8 @@ class Batches:
     def batch(self, rows: Rows) -> Batch:
         """These rows, padded to the longest of them."""
         inputs, targets = self.task.collate(self.encoded, rows, self.pad)
-        return Batch(rows, inputs, targets, torch.from_numpy(self.weights[rows]))
+        owners = np.repeat(rows, self.encoded.counts[rows])
+        return Batch(rows, owners, inputs, targets, torch.from_numpy(self.weights[owners]))
 
 
 def _shares(counts: Rows, toward: float) -> Rows:

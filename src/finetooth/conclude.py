@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finetooth import baselines, decide, forgetting, machine, transfer
-from finetooth.backbones import Backbone, cool, load_masked, load_tuned, unstandardize
+from finetooth.backbones import Backbone, cool, load_masked, unstandardize
 from finetooth.baselines import Baseline, Reader, Rows
 from finetooth.errors import UserError
 from finetooth.linear import Affine
 from finetooth.metrics import Metric, units_of
 from finetooth.plan import Plan
+from finetooth.predict import predict
 from finetooth.prepare import Job
 from finetooth.progress import Progress
 from finetooth.readers import read
 from finetooth.run import Run
-from finetooth.table import Answers, Numbers, Predictions, Table
+from finetooth.table import Answers, Numbers, Predictions, Table, Written
+from finetooth.tasks import Encoded
 
 EXAMPLE = 8  # rows on which a changed head is looked at
 LEVEL = 0.95  # of prediction intervals
@@ -73,6 +75,8 @@ def decided(plan: Plan, metrics: Mapping[str, Metric], p: Answers) -> tuple[Answ
     """
     if isinstance(p, Numbers):
         return replace(p, half=decide.half_width(p, LEVEL)), None
+    if isinstance(p, Written):
+        return p, None
     assert isinstance(p, Predictions)
     rule = rule_of(plan, metrics, p)
     return (p, None) if rule is None else (replace(p, rule=rule.matrix), rule)
@@ -97,6 +101,9 @@ def judge_baselines(
     seconds; without `network` no other network than the tuned one is loaded.
     """
     clock, names = perf_counter(), job.names
+    if job.task.kind == "texts":
+        _judge_untuned(run, table, job)
+        return
 
     def keep(name: str, p: Answers) -> None:
         # A baseline decides as the tuned model does, by a rule of its own: else the rule would pass for the tuning.
@@ -149,6 +156,31 @@ def judge_baselines(
     run.write("baselines.json", {"shares": baselines.shares(training).tolist(), "training": digest, **kept})
 
 
+def _judge_untuned(run: Run, table: Table, job: Job) -> None:
+    """The same where answers are in words: the baseline is the model as it was, which also knew how prompts go on."""
+    untouched, clock = job.task.load(job.backbone.source, job.names, seed=job.plan.seed), perf_counter()
+    how: dict[str, Any] = {"pad": untouched.tokenizer.pad_token_id, "precision": job.plan.precision}
+    how["device"] = machine.device()
+    prompts = replace(job.validation, marks=_asked(job.validation))
+    nets = [untouched.net.to(machine.device()), job.backbone.net]
+    run.write_predictions("validation-untuned", predict(nets[0], job.task, job.validation, [], **how))
+    spent = {"untuned": {"rows": 0, "seconds": perf_counter() - clock}}
+    said = [predict(net, job.task, prompts, [], **how) for net in nets]
+    before, after = (p.cells()["token_accuracy"] for p in said)
+    units = units_of(table.groups_of(prompts.ids), len(prompts))
+    transferred = {"centroid": None, "h_score": None}
+    forgot = forgetting.told("the next token of an unseen prompt guessed at the first go", before, after, units)
+    run.write("baselines.json", {"fitted": spent, "left_out": {}, "transfer": transferred, "forgetting": forgot})
+
+
+def _asked(encoded: Encoded) -> NDArray[np.bool_]:
+    """Every token but those of the answers, and but the first of each row, which nothing comes before."""
+    assert encoded.marks is not None
+    asked = ~encoded.marks
+    asked[encoded.offsets[:-1]] = False
+    return asked
+
+
 def asked_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers], dict[str, str]]:
     """What the run's baselines say of the test rows, and why some cannot be asked any more, by name.
 
@@ -156,6 +188,8 @@ def asked_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers],
     network that it was fitted on: of other rows, or with other weights, they would be other baselines.
     """
     plan, kept, data, task, names = run.plan, run.json("baselines.json"), run.json("data.json"), test.task, test.names
+    if task.kind == "texts":
+        return _untuned_again(run, table, test)
     found = {baselines.fits(test).name: baselines.always(np.array(kept["shares"]), 0).predict(test)}
     missing: dict[str, str] = {}
     train = run.split.train
@@ -185,10 +219,24 @@ def asked_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers],
     if "untuned" in kept["fitted"] and "untuned" not in found:
         missing["untuned"] = missing["frozen_probe"]
     if "scratch" in kept["fitted"]:
-        scratch = Reader(*load_tuned(Run(run.scratch).model), task, int(plan.max_length), "fp32")
+        scratch = Reader(*task.tuned(Run(run.scratch).model), task, int(plan.max_length), "fp32")
         found["scratch"] = scratch.predict(test)
     fitted = {name: run.predictions(f"validation-{name}").decisions for name in found}
     return {name: found[name].ruled(fitted[name]) for name in kept["fitted"] if name in found}, missing
+
+
+def _untuned_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers], dict[str, str]]:
+    """The same where answers are in words: the model as it was, if it can be had."""
+    data, plan = run.json("data.json"), run.plan
+    try:
+        untouched = test.task.load(data["model"], [], seed=plan.seed)
+    except UserError as error:
+        return {}, {"untuned": str(error).rstrip(".")}
+    if untouched.weights_digest != data["weights"]:
+        return {}, {"untuned": f"{data['model']} is not the model any more that was tuned"}
+    encoded = test.task.encode(table, test.ids, [], untouched.tokenizer, int(plan.max_length))
+    how: dict[str, Any] = {"pad": untouched.tokenizer.pad_token_id, "precision": "fp32", "device": machine.device()}
+    return {"untuned": predict(untouched.net.to(machine.device()), test.task, encoded, [], **how)}, {}
 
 
 def forgotten(

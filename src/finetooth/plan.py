@@ -58,7 +58,6 @@ LATER_TASKS = (
     "multi-label",
     "token-classification",
     "image-classification",
-    "instruction",
     "seq2seq",
 )
 
@@ -184,7 +183,7 @@ class SplitPlan(Section):
 class Plan(Section):
     """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
 
-    task: Literal["auto", "text-classification", "text-pair", "text-regression"] = "auto"
+    task: Literal["auto", "text-classification", "text-pair", "text-regression", "instruction"] = "auto"
     """What is to be learnt."""
     data: Data = Data()
     """The columns."""
@@ -475,6 +474,7 @@ class Facts:
     """What `resolve` needs to know of the rows to train on, the model and the machine; choices with the reason."""
 
     task: tuple[str, str]
+    new_head: bool
     loss: tuple[str, str]
     metric: tuple[str, str]
     rows: int
@@ -498,12 +498,15 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
     size = f"{facts.parameters / 1e6:.0f} M parameters"
     if plan.rate is not None:
         decide("head_learning_rate", None, "rate replaces it")
-    decide("head_learning_rate", 1e-3, "the head is new and starts from nothing")
+    if facts.new_head:
+        decide("head_learning_rate", 1e-3, "the head is new and starts from nothing")
     if plan.freeze == "all":
         decide("learning_rate", chosen.get("head_learning_rate", plan.head_learning_rate), "only the head learns")
     if plan.adapter is not None:
         decide("learning_rate", ADAPTER_RATE, "an adapter starts from nothing, and there is little of it")
     decide("learning_rate", 1e-4 if small else 5e-5, f"{'a small' if small else 'a large'} model, {size}")
+    rate = chosen.get("learning_rate", plan.learning_rate)
+    decide("head_learning_rate", rate, "the head is the one that was pre-trained, and learns as the rest does")
     epochs = 2 if facts.rows >= 5000 else 3 if facts.rows >= 2000 else 5 if facts.rows >= 500 else 10
     if plan.max_steps is not None:
         decide("epochs", None, "max_steps says when the run ends")

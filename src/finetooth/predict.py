@@ -41,11 +41,13 @@ def predict(
     """
     precision = "fp32" if task.kind == "numbers" else precision
 
-    def said(net: nn.Module, inputs: Inputs, rows: Rows) -> Tensor:
-        return task.probabilities(task.logits(net, inputs) if ask is None else ask(inputs, encoded.keys[rows]))
+    def said(net: nn.Module, inputs: Inputs, rows: Rows, targets: Tensor) -> Tensor:
+        logits = task.logits(net, inputs) if ask is None else ask(inputs, encoded.keys[rows])
+        return task.said(logits, targets, torch.from_numpy(encoded.counts[rows]).to(logits.device))
 
     found = _each(said, net, task, encoded, pad, precision, device, None)
-    return task.answers(encoded.ids, encoded.targets, found, names)
+    targets = encoded.targets if encoded.marks is None else encoded.counts
+    return task.answers(encoded.ids, targets, found, names)
 
 
 def states(
@@ -63,7 +65,7 @@ def states(
     `progress` is told how many tokens are done, and how many there are.
     """
 
-    def ask(net: Any, inputs: Inputs, rows: Rows) -> Tensor:
+    def ask(net: Any, inputs: Inputs, rows: Rows, targets: Tensor) -> Tensor:
         hidden, mask = net.base_model(**inputs)[0].float(), inputs["attention_mask"][..., None].float()
         pooled: Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         return pooled
@@ -94,7 +96,7 @@ def asked(
 
 
 def _each(
-    ask: Callable[[nn.Module, Inputs, Rows], Tensor],
+    ask: Callable[[nn.Module, Inputs, Rows, Tensor], Tensor],
     net: nn.Module,
     task: Task,
     encoded: Encoded,
@@ -112,8 +114,9 @@ def _each(
     done = 0
     with torch.inference_mode(), evaluating(net):
         for rows in by_tokens(encoded.lengths, BUDGETS[device]):
-            inputs, _ = task.collate(encoded, rows, pad)
-            answers = ask(net, {name: tensor.to(device) for name, tensor in inputs.items()}, rows).cpu().numpy()
+            inputs, targets = task.collate(encoded, rows, pad)
+            there = {name: tensor.to(device) for name, tensor in inputs.items()}
+            answers = ask(net, there, rows, targets.to(device)).cpu().numpy()
             if not len(found):
                 found = np.zeros((len(encoded), answers.shape[1]))
             found[rows] = answers

@@ -36,7 +36,7 @@ from finetooth.errors import RunError
 from finetooth.packaged import cache
 from finetooth.progress import Progress
 from finetooth.seeds import Keys
-from finetooth.tasks import Encoded, Task
+from finetooth.tasks import READS, Encoded, Task
 
 Ask = Callable[[Mapping[str, Tensor], Keys], Tensor]  # inputs and the keys of their rows -> logits
 
@@ -234,7 +234,8 @@ class Prefix:
 
     def _inputs(self, net: nn.Module, rows: NDArray[np.int64]) -> dict[str, Tensor]:
         device = next(net.parameters()).device
-        return {name: each.to(device) for name, each in self.task.collate(self.rows, rows, self.pad)[0].items()}
+        inputs, _ = self.task.collate(self.rows, rows, self.pad)
+        return {name: each.to(device) for name, each in inputs.items() if name != READS}
 
     def _spread(self) -> NDArray[np.int64]:
         """Some rows, from the shortest to the longest."""

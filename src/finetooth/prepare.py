@@ -242,7 +242,7 @@ class Material:
             everything.take(np.array([place[i] for i in ids], dtype=np.int64))
             for ids in (split.train, split.validation)
         )
-        if len(np.unique(training.targets, axis=0)) < 2:
+        if task.kind != "texts" and len(np.unique(training.targets, axis=0)) < 2:
             alike = "are of one class" if task.kind == "one-of" else "have the same label"
             raise DataError(
                 f"{table.source}: all {len(training):,} training rows {alike}, so there is nothing to learn. "
@@ -313,11 +313,11 @@ def refuse_senseless(plan: Plan, task: Task) -> None:
     name = plan.loss.get("name") if isinstance(plan.loss, dict) else plan.loss
     if isinstance(name, str) and name not in {"auto", *task.losses}:
         raise PlanError(f"loss: {name} is not for this task; {nearest(name, ['auto', *task.losses])}")
-    if task.kind == "numbers":
+    if task.kind != "one-of":
         unset = {"class_weights": None, "oversample": False, "label_smoothing": 0.0, "threshold": "argmax"}
         for key, off in unset.items():
             if getattr(plan, key) != off:
-                raise PlanError(f"{key}: found {getattr(plan, key)}, but the labels are numbers; leave it away.")
+                raise PlanError(f"{key}: found {getattr(plan, key)}, but there are no classes; leave it away.")
 
 
 def _refuse_threshold(plan: Plan, names: list[str], known: Mapping[str, Metric]) -> None:
@@ -422,6 +422,7 @@ def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:
 def _facts(table: Table, split: Split, backbone: Backbone, task: Task, names: list[str], plan: Plan) -> Facts:
     return Facts(
         task=fitting(table),
+        new_head=task.kind != "texts",
         loss=task.loss,
         metric=task.goal(task.targets(table, split.train, names), plan.loss),
         rows=len(split.train),

@@ -341,6 +341,9 @@ def answers_of(table: pa.Table) -> Answers:
     if "half" in about:
         truth = np.array([nan if label is None else label for label in labels])
         return Numbers(ids, truth, np.array(table["value"].to_pylist()), about["name"], about["half"])
+    if "written" in about:
+        said = np.array([table["surprise"].to_pylist(), table["right"].to_pylist()]).T
+        return Written(ids, np.array(labels, dtype=np.int64), said.reshape(len(ids), 2))
     names, said = about["names"], np.array(table["probabilities"].to_pylist())
     number = {name: i for i, name in enumerate(names)}
     rule = None if about["rule"] is None else np.array(about["rule"])
@@ -476,3 +479,59 @@ class Numbers:
     def off(self) -> NDArray[np.float64]:
         """By how much each value is above the truth."""
         return self.values - self.labels
+
+
+@dataclass(frozen=True)
+class Written:
+    """How likely a model found the right answer, in words, of each row; `said` is (rows, 2), `surprise` and `right`.
+
+    `labels` are how many tokens an answer has.
+    """
+
+    ids: list[str]
+    labels: NDArray[np.int64]
+    said: NDArray[np.float64]
+
+    @property
+    def surprise(self) -> NDArray[np.float64]:
+        """The negative log likelihood of the answer, in nats, (rows,)."""
+        return self.said[:, 0]
+
+    @property
+    def right(self) -> NDArray[np.float64]:
+        """How many of its tokens the model would have written next, (rows,)."""
+        return self.said[:, 1]
+
+    def about(self, ids: list[str], labels: NDArray[np.int64], said: NDArray[np.float64]) -> Written:
+        """Of other rows, or saying other things of them."""
+        return Written(ids, labels, said)
+
+    def take(self, rows: NDArray[np.int64]) -> Written:
+        """Some of the rows, in this order; one may come several times."""
+        return self.about([self.ids[row] for row in rows.tolist()], self.labels[rows], self.said[rows])
+
+    def cases(self, units: NDArray[np.int64]) -> dict[str, int]:
+        """None: there are no classes."""
+        return {}
+
+    @property
+    def decisions(self) -> dict[str, Any] | None:
+        """None: nothing is fitted."""
+        return None
+
+    def ruled(self, decisions: Mapping[str, Any] | None) -> Written:
+        """The same."""
+        return self
+
+    def cells(self) -> dict[str, Any]:
+        """How likely a token of the answer was on average, and the share that would have been written."""
+        return {"loss": self.surprise / self.labels, "token_accuracy": self.right / self.labels}
+
+    def summary(self) -> dict[str, Any]:
+        """How many tokens were looked at."""
+        return {"tokens": int(self.labels.sum())}
+
+    def arrow(self) -> pa.Table:
+        """id, label (the tokens of the answer), surprise, right."""
+        columns = {"id": self.ids, "label": self.labels, "surprise": self.surprise, "right": self.right}
+        return pa.table(columns).replace_schema_metadata({"written": "true"})

@@ -1,5 +1,6 @@
 """Backbones: a pre-trained model, loaded, with its layers listed by depth, and cut in two at one of them."""
 
+from finetooth.backbones.causal import load_causal, load_tuned_causal, read_at, written
 from finetooth.backbones.cut import Cut, cut, difference, ragged
 from finetooth.backbones.first import first_alone
 from finetooth.backbones.head import cool, movable, unstandardize
@@ -18,10 +19,14 @@ __all__ = [
     "first_alone",
     "int8",
     "layers",
+    "load_causal",
     "load_classifier",
     "load_masked",
     "load_tuned",
+    "load_tuned_causal",
     "movable",
     "ragged",
+    "read_at",
     "unstandardize",
+    "written",
 ]

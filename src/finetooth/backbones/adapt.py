@@ -20,10 +20,10 @@ from finetooth.errors import ModelError, PlanError, nearest
 MARK = "lora_"  # in the name of every parameter that PEFT's LoRA brings
 
 
-def adapt(net: Any, adapter: Mapping[str, Any]) -> None:
+def adapt(net: Any, adapter: Mapping[str, Any], task_type: str) -> None:
     """Put an adapter beside the matrices of every block, in place: at first it changes nothing.
 
-    `adapter` is the plan's, with PEFT's names; without `target_modules` every linear layer of a block has one (Dettmers
+    `adapter` is the plan's, with PEFT's names, as is `task_type`; without `target_modules` every linear layer of a block has one (Dettmers
     et al. 2023, QLoRA, section 4). Raises PlanError for target_modules that the blocks do not have.
     """
     from peft import LoraConfig, inject_adapter_in_model
@@ -39,24 +39,25 @@ def adapt(net: Any, adapter: Mapping[str, Any]) -> None:
         targets = {place for place in linear if place.rpartition(".")[2] in adapter["target_modules"]}
     how = {key: value for key, value in adapter.items() if key not in ("type", "target_modules")}
     how["lora_alpha"] = 2 * how["r"] if how["lora_alpha"] is None else how["lora_alpha"]
-    inject_adapter_in_model(LoraConfig(**how, target_modules=sorted(targets), task_type="SEQ_CLS"), net)
+    inject_adapter_in_model(LoraConfig(**how, target_modules=sorted(targets), task_type=task_type), net)
 
 
-def unlearning(net: nn.Module, layers: Layers) -> frozenset[str]:
-    """The parameters that an adapted network keeps as they are: all but the adapters' and the head's."""
+def unlearning(net: nn.Module, layers: Layers, *, head: bool) -> frozenset[str]:
+    """The parameters that an adapted network keeps as they are: all but the adapters' and a new `head`'s."""
     named = layers.parameters.items()
-    return frozenset(name for name, depth in named if depth > 0 and MARK not in name)
+    return frozenset(name for name, depth in named if MARK not in name and (depth > 0 or not head))
 
 
 def save_adapter(net: Any, layers: Layers, source: str, folder: Path) -> None:
     """adapter_config.json and adapter_model.safetensors as PEFT reads them, the head among `modules_to_save`."""
     from peft import get_peft_model_state_dict
 
-    heads = sorted({name.rpartition(".")[0] for name, depth in layers.parameters.items() if depth == 0})
+    learnt = {name for name, depth in layers.parameters.items() if depth == 0} - layers.still
+    heads = sorted({name.rpartition(".")[0] for name in learnt})
     kept = dict(get_peft_model_state_dict(net))
     kept |= {name: tensor for name, tensor in net.state_dict().items() if name.rpartition(".")[0] in heads}
     config = net.peft_config["default"]
-    config.modules_to_save, config.base_model_name_or_path, config.inference_mode = heads, source, True
+    config.modules_to_save, config.base_model_name_or_path, config.inference_mode = heads or None, source, True
     folder.mkdir(exist_ok=True)
     config.save_pretrained(folder)
     tensors = {f"base_model.model.{name}": tensor.detach().contiguous() for name, tensor in kept.items()}

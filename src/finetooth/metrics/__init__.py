@@ -1,21 +1,24 @@
 """Metrics: answers -> a number, each knowing in which direction it is better, and how sure the number is.
 
-`CLASSIFICATION` names those of one of several classes, `REGRESSION` those of numbers; one of one's own is a Metric as
-well.
+`CLASSIFICATION` names those of one of several classes, `REGRESSION` those of numbers, `LANGUAGE` those of answers
+in words; one of one's own is a Metric as well.
 """
 
 from __future__ import annotations
 
+from finetooth.metrics.agreement import exact_match, token_f1
 from finetooth.metrics.base import Metric, finite
 from finetooth.metrics.calibration import Bin, Calibration, abstention, calibration
 from finetooth.metrics.classification import CLASSIFICATION, sensitivity_at
 from finetooth.metrics.folds import chance_over_folds, over_folds
 from finetooth.metrics.intervals import Interval, bca, interval, statistic, too_few, units_of, wilson
+from finetooth.metrics.language import LANGUAGE
 from finetooth.metrics.regression import REGRESSION
 from finetooth.metrics.significance import Comparison, holm, mcnemar, paired
 
 __all__ = [
     "CLASSIFICATION",
+    "LANGUAGE",
     "REGRESSION",
     "Bin",
     "Calibration",
@@ -26,6 +29,7 @@ __all__ = [
     "bca",
     "calibration",
     "chance_over_folds",
+    "exact_match",
     "finite",
     "holm",
     "interval",
@@ -34,6 +38,7 @@ __all__ = [
     "paired",
     "sensitivity_at",
     "statistic",
+    "token_f1",
     "too_few",
     "units_of",
     "wilson",

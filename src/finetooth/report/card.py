@@ -1,7 +1,7 @@
 """The model card: README.md beside the weights."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import PurePath
 from typing import Any
@@ -11,20 +11,21 @@ import yaml
 from finetooth.report import words
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-PIPELINE = "text-classification"  # transformers' name for texts and for pairs of them
-ASKED = {
-    "text-classification": '"a text like those of the data set"',
-    "text-pair": '{"text": "a first text", "text_pair": "a second one"}',
-    "text-regression": '"a text like those of the data set", function_to_apply="none"',
+USES = {  # what transformers calls the pipeline, what it does, and what it is asked
+    "text-classification": ("text-classification", "classify", '"a text like those of the data set"'),
+    "text-pair": ("text-classification", "classify", '{"text": "a first text", "text_pair": "a second one"}'),
+    "text-regression": ("text-classification", "foretell", '"a text like those", function_to_apply="none"'),
+    "instruction": ("text-generation", "answer", '[{"role": "user", "content": "a question like those"}]'),
 }
 MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
 
 def card(report: Mapping[str, Any]) -> str:
     """A Hugging Face model card (Markdown with a YAML header) from the content of report.json."""
+    pipeline, ask, asked = USES[report["task"]]
     header: dict[str, Any] = {
         "library_name": "transformers",
-        "pipeline_tag": PIPELINE,
+        "pipeline_tag": pipeline,
         "tags": ["finetooth"],
     }
     if HUB_ID.fullmatch(report["model"]):
@@ -53,7 +54,7 @@ def card(report: Mapping[str, Any]) -> str:
         mark = " (the strongest on the validation rows)" if name == strongest else ""
         against.append((f"{baseline['says']}{mark}", words.score(baseline[part].get(goal))))
 
-    cut, ask = report["truncated"], "foretell" if report["task"] == "text-regression" else "classify"
+    cut = report["truncated"]
     data = [
         ("source", PurePath(report["data"]["source"]).name),
         ("input", ", ".join(report["data"]["input"])),
@@ -74,18 +75,12 @@ def card(report: Mapping[str, Any]) -> str:
                 f"# {_plain(report['name'])}",
                 _plain(words.verdict(report)),
                 _plain(words.what(report)),
-                "## Labels",
-                _table(
-                    [
-                        ("id", "label"),
-                        *((str(number), label) for number, label in enumerate(report["labels"])),
-                    ]
-                ),
+                *_labels(report["labels"]),
                 "## Use",
                 "```python\n"
                 "from transformers import pipeline\n\n"
-                f'{ask} = pipeline("{PIPELINE}", model="path/to/this/directory")\n'
-                f"{ask}({ASKED[report['task']]})\n"
+                f'{ask} = pipeline("{pipeline}", model="path/to/this/directory")\n'
+                f"{ask}({asked})\n"
                 "```",
                 "## Scores",
                 _table(scores),
@@ -107,8 +102,15 @@ def card(report: Mapping[str, Any]) -> str:
     )
 
 
+def _labels(labels: Sequence[str]) -> list[str]:
+    rows = [("id", "label"), *((str(number), label) for number, label in enumerate(labels))]
+    return ["## Labels", _table(rows)] if labels else []
+
+
 def _limit(report: Mapping[str, Any]) -> str:
     """What no answer can be."""
+    if report["task"] == "instruction":
+        return "What it writes is likely, not looked up: it may be wrong in the surest words."
     if report["task"] != "text-regression":
         return "It knows only the labels above, and has no answer for a text that fits none of them."
     interval = report["detail"]["validation"]["interval"]

@@ -24,7 +24,7 @@ from finetooth.metrics import Metric, abstention, calibration, finite, interval,
 from finetooth.report import values, words
 from finetooth.report.diagnosis import diagnose, diagnose_numbers
 from finetooth.run import Run
-from finetooth.table import Answers, Numbers, Predictions, Table
+from finetooth.table import Answers, Numbers, Predictions, Table, Written
 from finetooth.tasks import TASKS
 from finetooth.verdict import answer, difference, judged, says, strongest
 
@@ -80,6 +80,7 @@ def trained(
         "decisions": None if rule is None else decided_by(rule, _classes(p)),
         "slices": None,
         "robustness": None,
+        "written": None,
         "forgetting": judged_by["forgetting"],
         "mismatch": _mismatch(goal, p, others, judged_by["transfer"], groups),
         "seeds": _seeds(run, goal, "validation"),
@@ -169,6 +170,8 @@ def _classes(p: Answers) -> Predictions:
 
 
 def _diagnosis(epochs: Sequence[Mapping[str, Any]], shown: Mapping[str, Any], p: Answers) -> list[dict[str, str]]:
+    if isinstance(p, Written):
+        return []
     if isinstance(p, Numbers):
         return diagnose_numbers(epochs)
     return diagnose(epochs, shown, _classes(p).names, _guessing(_classes(p)))
@@ -382,6 +385,8 @@ def by_class(p: Predictions) -> dict[str, Any]:
 
 def detail(p: Answers, table: Table) -> dict[str, Any]:
     """What is told of these rows beyond their scores."""
+    if isinstance(p, Written):
+        return {"worst": []}
     return values.detail(p, table) if isinstance(p, Numbers) else _detail(_classes(p), table)
 
 

@@ -37,8 +37,10 @@ def show(report: Mapping[str, Any], console: Console) -> None:
 
     if "classes" in detail:
         _show_classes(detail["classes"], part, console)
-    else:
+    elif "points" in detail:
         _show_values(detail, part, console)
+    if report["written"] is not None:
+        _show_written(report["written"], console)
 
     for item in report["diagnosis"]:
         mark = Text(f"{item['name']}: ", style="bold yellow" if item["severity"] == "warning" else "bold")
@@ -67,6 +69,14 @@ def _show_classes(classes: Sequence[Mapping[str, Any]], part: str, console: Cons
     left = len(classes) - len(largest)
     if left:
         console.print(Text(f"The {CLASSES_TOLD} largest classes; {left} more are in report.html.\n"))
+
+
+def _show_written(said: Mapping[str, Any], console: Console) -> None:
+    written = grid(f"what it writes ({words.count(said['rows'])} test rows)", "before", "after", "difference")
+    for name in ("exact_match", "token_f1"):
+        told = [words.interval(said[name][when]) for when in ("before", "after")]
+        written.add_row(Text(words.metric(name)), *told, words.signed(said[name]["difference"]))
+    console.print(written)
 
 
 def _show_values(detail: Mapping[str, Any], part: str, console: Console) -> None:

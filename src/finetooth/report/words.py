@@ -20,6 +20,10 @@ METRICS = {
     "auroc": "AUROC",
     "average_precision": "average precision",
     "loss": "loss",
+    "perplexity": "perplexity",
+    "token_accuracy": "token accuracy",
+    "exact_match": "exact match",
+    "token_f1": "token F1",
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
@@ -152,6 +156,8 @@ def settings(plan: Mapping[str, Any], reasons: Mapping[str, str], prefix: str = 
 def title(report: Mapping[str, Any]) -> str:
     """What was tuned, for what."""
     labels = [clip(label, 24) for label in report["labels"]]
+    if not labels:
+        return f"{line(report['model'])}, tuned to answer"
     if len(labels) == 1:
         return f"{line(report['model'])}, tuned to foretell {labels[0]}"
     aim = f"{labels[0]} from {labels[1]}" if len(labels) == 2 else f"{count(len(labels), 'class')} apart"

@@ -1,23 +1,32 @@
 """Tasks: what is particular about one kind of job. One file each; `TASKS` gives them their names."""
 
 from finetooth.labels import kind_of
+from finetooth.readers import ASKED, TALKS
 from finetooth.table import Table
-from finetooth.tasks.base import Encoded, Task, tokenized
+from finetooth.tasks.base import READS, Encoded, Task, tokenized
+from finetooth.tasks.chat import asked, conversation, question
+from finetooth.tasks.instruction import Instruction
 from finetooth.tasks.text_classification import TextClassification
 from finetooth.tasks.text_pair import TextPair
 from finetooth.tasks.text_regression import TextRegression
 
-__all__ = ["TASKS", "Encoded", "Task", "fitting", "tokenized"]
+__all__ = ["READS", "TASKS", "Encoded", "Task", "asked", "conversation", "fitting", "question", "tokenized"]
 
 TASKS: dict[str, Task] = {
     "text-classification": TextClassification(),
     "text-pair": TextPair(),
     "text-regression": TextRegression(),
+    "instruction": Instruction(),
 }
 
 
 def fitting(table: Table) -> tuple[str, str]:
     """The task that these rows make, and the reason in words."""
+    columns, answer = tuple(name.lower() for name in table.columns.input), (table.columns.label or "").lower()
+    if not answer and columns[0] in TALKS:
+        return "instruction", "a column of conversations"
+    if (columns, answer) in ASKED:
+        return "instruction", f"prompts in {' and '.join(columns)}, answers in {answer}"
     two = len(table.columns.input) == 2
     texts = "two text columns" if two else "a text column"
     if kind_of(table) == "numbers":

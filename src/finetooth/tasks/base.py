@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,13 +19,15 @@ from finetooth.metrics import Metric
 from finetooth.seeds import Keys, row_keys
 from finetooth.table import Answers, Table
 
+READS = "reads"  # (rows, tokens), true where what the network says of a token is asked for
+
 
 @dataclass(frozen=True)
 class Encoded:
     """Row i has the tokens from offsets[i] to offsets[i + 1]; targets are what the task makes of its label.
 
     `whole` is the number of tokens of each row before it was cut at the limit; `types` say of each token in which
-    of two texts it stands, where the network wants to know.
+    of two texts it stands, where the network wants to know. Where single tokens are learnt, `marks` say which.
     """
 
     ids: Sequence[str]
@@ -33,6 +36,7 @@ class Encoded:
     targets: NDArray[Any]
     whole: NDArray[np.int64]
     types: NDArray[np.int8] | None = None
+    marks: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,12 +51,20 @@ class Encoded:
             targets=self.targets[rows],
             whole=self.whole[rows],
             types=None if self.types is None else np.concatenate([self.types[part] for part in parts]),
+            marks=None if self.marks is None else np.concatenate([self.marks[part] for part in parts]),
         )
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens per row."""
         return np.diff(self.offsets)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Targets per row: its marked tokens, or one."""
+        if self.marks is None:
+            return np.ones(len(self), dtype=np.int64)
+        return np.diff(np.concatenate([[0], np.cumsum(self.marks)])[self.offsets])
 
     @cached_property
     def keys(self) -> Keys:
@@ -145,17 +157,27 @@ class Task(Protocol):
         With an `adapter`, that and the head are all that learns.
         """
 
+    def tuned(self, folder: Path) -> tuple[Any, Any]:
+        """The network and tokenizer of a tuned model's directory."""
+
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """These rows as tokens."""
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
-        """Some rows as the network's keyword arguments, padded to the longest of them, and their targets."""
+        """Some rows as the network's keyword arguments, padded to the longest of them, and their targets.
+
+        A row has `encoded.counts` targets, one after the other. READS among the arguments is not the network's: it
+        tells `logits` at which tokens to read.
+        """
 
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
-        """What the network says, (rows, classes)."""
+        """What the network says, (targets, outputs)."""
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """What the logits say, (rows, outputs), in fp32: probabilities, or of numbers the values themselves."""
+    def said(self, logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
+        """What the logits say of each row, (rows, outputs), in fp32; a row has so many of the targets.
+
+        Probabilities, of numbers the values themselves, of answers in words how likely the right ones were.
+        """
 
     def answers(
         self, ids: Sequence[str], targets: NDArray[Any], said: NDArray[np.float64], names: list[str]
@@ -164,7 +186,7 @@ class Task(Protocol):
 
 
 def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> dict[str, Tensor]:
-    """input_ids, attention_mask and, where there are two texts, token_type_ids; each (rows, longest of them)."""
+    """input_ids, attention_mask and, where there are any, token_type_ids and marks; each (rows, longest of them)."""
     lengths = encoded.lengths[rows]
     mask = np.arange(lengths.max())[None, :] < lengths[:, None]
 
@@ -176,4 +198,6 @@ def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> dict[str, Ten
     inputs = {"input_ids": spread(encoded.tokens, pad), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
     if encoded.types is not None:
         inputs["token_type_ids"] = spread(encoded.types, 0)
+    if encoded.marks is not None:
+        inputs["marks"] = spread(encoded.marks, 0)
     return inputs

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth.errors import DataError, ModelError
+from finetooth.readers import TALKS
 from finetooth.table import Table
 
 ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}  # of ShareGPT and its kin
@@ -32,26 +33,47 @@ class Rendered:
 
 def conversation(table: Table, row: int) -> list[Message]:
     """The messages of a row. Raises DataError, naming the row, for what is none or has no answer."""
-    place, cells = table.place(row), table.inputs[row]
-    if table.columns.label is not None:
+    place = table.place(row)
+    if not _whole(table):
         answer = table.labels[row]
         if answer is None:
-            raise DataError(f"{place}: the column '{table.columns.label}' is empty, expected the answer to learn.")
-        asked = "\n\n".join(cell for cell in cells if cell.strip())
-        return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
-    column = table.columns.input[0]
+            column = table.columns.label or "completion"
+            raise DataError(f"{place}: the column '{column}' is empty or missing, expected the answer to learn.")
+        return [*asked(table, row), {"role": "assistant", "content": answer}]
+    messages = _messages(table, row)
+    if not any(m["role"] == "assistant" and m["content"].strip() for m in messages[1:]):
+        column = table.columns.input[0]
+        raise DataError(f"{place}, column '{column}': no message of the assistant follows another, so none is learnt.")
+    return messages
+
+
+def asked(table: Table, row: int) -> list[Message]:
+    """The messages of a row that wait for an answer: without the last, where that is the assistant's."""
+    if not _whole(table):
+        return [{"role": "user", "content": "\n\n".join(cell for cell in table.inputs[row] if cell.strip())}]
+    messages = _messages(table, row)
+    return messages[:-1] if messages[-1]["role"] == "assistant" else messages
+
+
+def _whole(table: Table) -> bool:
+    """Whether a cell holds a whole conversation."""
+    return table.columns.label is None and table.columns.input[0].lower() in TALKS
+
+
+def _messages(table: Table, row: int) -> list[Message]:
+    cell, where = table.inputs[row][0], f"{table.place(row)}, column '{table.columns.input[0]}'"
     try:
-        messages = [_message(each) for each in json.loads(cells[0])]
+        messages = [_message(each) for each in json.loads(cell)]
     except (ValueError, TypeError, KeyError):
+        messages = []
+    if not messages:
         raise DataError(
-            f"{place}, column '{column}': found {cells[0][:60]!r}, expected a list of messages such as "
+            f"{where}: found {cell[:60]!r}, expected a list of messages such as "
             f'[{{"role": "user", "content": "..."}}, {{"role": "assistant", "content": "..."}}].'
-        ) from None
+        )
     strange = [m["role"] for m in messages if m["role"] not in KNOWN]
     if strange:
-        raise DataError(f"{place}, column '{column}': found the role '{strange[0]}', expected {', '.join(KNOWN)}.")
-    if not any(m["role"] == "assistant" and m["content"].strip() for m in messages[1:]):
-        raise DataError(f"{place}, column '{column}': no message of the assistant follows another, so none is learnt.")
+        raise DataError(f"{where}: found the role '{strange[0]}', expected {', '.join(KNOWN)}.")
     return messages
 
 
@@ -116,11 +138,11 @@ def _ends(tokenizer: Any) -> list[str]:
     return [str(token) for token in tokenizer.get_added_vocab() if token.strip()]
 
 
-def asking(tokenizer: Any, messages: Sequence[Message]) -> str:
-    """The text after which the model is to answer the last turn before the final answer."""
+def question(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """The text behind which the model is to write the answer to these messages."""
     if tokenizer.chat_template is None:
         return f"{tokenizer.bos_token or ''}{messages[0]['content']}"
-    return _render(tokenizer, messages[:-1], asking=True)
+    return _render(tokenizer, messages, asking=True)
 
 
 def marked(tokenizer: Any, conversations: Sequence[Rendered]) -> Iterator[tuple[list[int], NDArray[np.bool_]]]:

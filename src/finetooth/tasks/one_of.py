@@ -48,7 +48,7 @@ class OneOf:
         number = {name: i for i, name in enumerate(names)}
         return np.array([number.get(table.labels[table.position[i]] or "", -1) for i in ids], dtype=np.int64)
 
-    def probabilities(self, logits: Tensor) -> Tensor:
+    def said(self, logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
         """Softmax, in fp32."""
         return torch.softmax(logits.float(), dim=-1)
 

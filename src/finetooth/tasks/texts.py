@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finetooth.backbones import Backbone, first_alone, load_classifier
+from finetooth.backbones import Backbone, first_alone, load_classifier, load_tuned
 from finetooth.errors import DataError
 from finetooth.table import Table
 from finetooth.tasks.base import Encoded, padded, tokenized
@@ -39,6 +40,10 @@ class Texts:
         return load_classifier(
             model, names, seed=seed, dropout=dropout, scratch=scratch, adapter=adapter, problem=self.problem
         )
+
+    def tuned(self, folder: Path) -> tuple[Any, Any]:
+        """The network and tokenizer of a tuned model's directory."""
+        return load_tuned(folder)
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""

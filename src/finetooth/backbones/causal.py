@@ -1,0 +1,127 @@
+"""Load a causal language model as it is, its own head included, and read it at chosen tokens alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from finetooth.backbones.load import Backbone, assembled, first_line, located, quiet, set_dropout
+from finetooth.errors import ModelError
+
+AT_ONCE = 16  # rows that are written together
+_AT: ContextVar[Tensor | None] = ContextVar("the tokens that are read", default=None)
+
+
+@contextmanager
+def read_at(places: Tensor) -> Iterator[None]:
+    """In here a causal model gives the logits of these tokens alone, (places, vocabulary).
+
+    `places`, (rows, tokens), is true at each of them. The head is the largest matrix of a small model, and most tokens
+    are asked about by nobody.
+    """
+    before = _AT.set(places)
+    try:
+        yield
+    finally:
+        _AT.reset(before)
+
+
+def load_causal(
+    model: str, *, seed: int = 0, dropout: float | None = None, scratch: bool = False, adapter: Any = None
+) -> Backbone:
+    """The model with the head that it was pre-trained with, all weights in fp32. Raises ModelError.
+
+    `dropout`, `scratch` and `adapter` as in `load_classifier`; with an adapter nothing else learns.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    source = located(model)
+    with quiet(), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            config = AutoConfig.from_pretrained(source)
+            if dropout is not None:
+                set_dropout(config, dropout)
+            how: dict[str, Any] = {"config": config, "dtype": torch.float32, "use_safetensors": True}
+            net, facts = AutoModelForCausalLM.from_pretrained(source, **how, output_loading_info=True)
+            if scratch:
+                net = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            tokenizer = _tokenizer(source)
+        except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+            raise ModelError(f"{model}: cannot be loaded as a causal language model: {first_line(error)}") from error
+    if facts["missing_keys"]:
+        raise ModelError(
+            f"{model}: {len(facts['missing_keys'])} weights of a causal language model are not in its file (the first "
+            f"is {sorted(facts['missing_keys'])[0]}); take a model that writes text, such as smollm2."
+        )
+    _readable(net)
+    return assembled(net, tokenizer, model, seed=seed, adapter=adapter, answers=not scratch, task_type="CAUSAL_LM")
+
+
+def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
+    """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
+    from transformers import AutoModelForCausalLM
+
+    with quiet():
+        try:
+            net = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+            tokenizer = _tokenizer(folder)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
+    _readable(net)
+    return net.eval(), tokenizer
+
+
+def _tokenizer(source: str | Path) -> Any:
+    """With the end of a text for padding, where there is none: what pads is never looked at."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _readable(net: Any) -> None:
+    """Have the head look where `read_at` says."""
+
+    def chosen(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        places = _AT.get()
+        return None if places is None else (args[0][places], *args[1:])
+
+    net.get_output_embeddings().register_forward_pre_hook(chosen)
+
+
+@torch.inference_mode()
+def written(net: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:
+    """What the model writes after each prompt, the likeliest token each time, at most so many of them.
+
+    Prompts of like length go together, padded on the left.
+    """
+    said = [""] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
+    device = next(net.parameters()).device
+    ends = {tokenizer.eos_token_id, *_list(net.generation_config.eos_token_id)} - {None}
+    for start in range(0, len(order), AT_ONCE):
+        some = order[start : start + AT_ONCE]
+        longest = max(len(prompts[i]) for i in some)
+        pad = tokenizer.pad_token_id
+        ids = torch.tensor([[pad] * (longest - len(prompts[i])) + [*prompts[i]] for i in some], device=device)
+        mask = torch.tensor([[0] * (longest - len(prompts[i])) + [1] * len(prompts[i]) for i in some], device=device)
+        told: dict[str, Any] = {"max_new_tokens": tokens, "do_sample": False, "pad_token_id": pad}
+        out = net.generate(input_ids=ids, attention_mask=mask, eos_token_id=sorted(ends), **told)
+        for i, row in zip(some, out[:, longest:].tolist(), strict=True):
+            end = next((place for place, token in enumerate(row) if token in ends), len(row))
+            said[i] = tokenizer.decode(row[:end], skip_special_tokens=True).strip()
+    return said
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]

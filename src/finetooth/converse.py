@@ -1,0 +1,70 @@
+"""What a model writes to questions, before and after it was tuned, held against the right answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from finetooth import forgetting, machine
+from finetooth.backbones import written
+from finetooth.metrics import exact_match, token_f1
+from finetooth.seeds import numbers, row_keys
+from finetooth.table import Table
+from finetooth.tasks import asked, conversation, question
+
+MOST = 200  # rows that are answered: a token takes as long as hundreds that are only read
+SHOWN = 12
+LONGEST = 128  # tokens of an answer
+ROOM = 1.5  # times the longest right answer's tokens that a model may write
+
+
+@dataclass(frozen=True)
+class Replies:
+    """What a model wrote to each row."""
+
+    ids: list[str]
+    texts: list[str]
+
+    def cells(self) -> dict[str, Any]:
+        """The answers."""
+        return {"answer": self.texts}
+
+    def summary(self) -> dict[str, Any]:
+        """How many there are, and how many of them say nothing."""
+        return {"answers": len(self.texts), "empty": sum(not text for text in self.texts)}
+
+
+def answered(net: Any, tokenizer: Any, table: Table, ids: Sequence[str], max_length: int, tokens: int) -> list[str]:
+    """What the model writes as the last answer of each row, at most so many tokens."""
+    texts = [question(tokenizer, asked(table, table.position[i])) for i in ids]
+    prompts = [tokenizer(text, add_special_tokens=False)["input_ids"][-max_length:] for text in texts]
+    return written(net.to(machine.device()), tokenizer, prompts, tokens)
+
+
+def compared(
+    before: tuple[Any, Any], after: tuple[Any, Any], table: Table, ids: Sequence[str], max_length: int
+) -> dict[str, Any]:
+    """Both models' answers to the same rows: exact match and token F1 with intervals, and some side by side."""
+    chosen = [ids[i] for i in np.argsort(numbers(0, "answered", 0, row_keys(ids)), kind="stable")[:MOST].tolist()]
+    right = [conversation(table, table.position[i])[-1]["content"].strip() for i in chosen]
+    longest = max(len(tokens) for tokens in after[1](right, add_special_tokens=False)["input_ids"])
+    room = min(LONGEST, int(longest * ROOM) + 1)
+    said = [answered(*model, table, chosen, max_length, room) for model in (before, after)]
+    scores = {}
+    for name, of in (("exact_match", exact_match), ("token_f1", token_f1)):
+        first, second = (np.array([of(one, truth) for one, truth in zip(each, right, strict=True)]) for each in said)
+        scores[name] = forgetting.told(name, first, second, np.arange(len(chosen)))
+    examples = [
+        {
+            "id": row_id,
+            "asked": asked(table, table.position[row_id])[-1]["content"],
+            "right": truth,
+            "before": first,
+            "after": second,
+        }
+        for row_id, truth, first, second in zip(chosen, right, *said, strict=True)
+    ]
+    return {"rows": len(chosen), "tokens": room, **scores, "examples": examples[:SHOWN]}
