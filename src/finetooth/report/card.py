@@ -15,6 +15,7 @@ PIPELINE = "text-classification"  # transformers' name for texts and for pairs o
 ASKED = {
     "text-classification": '"a text like those of the data set"',
     "text-pair": '{"text": "a first text", "text_pair": "a second one"}',
+    "multi-label": '"a text like those of the data set", top_k=None',
     "text-regression": '"a text like those of the data set", function_to_apply="none"',
 }
 MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
@@ -109,6 +110,11 @@ def card(report: Mapping[str, Any]) -> str:
 
 def _limit(report: Mapping[str, Any]) -> str:
     """What no answer can be."""
+    if report["task"] == "multi-label":
+        return (
+            "Each label has a probability of its own; it is given from a half on, or from its threshold in "
+            "decisions.json."
+        )
     if report["task"] != "text-regression":
         return "It knows only the labels above, and has no answer for a text that fits none of them."
     interval = report["detail"]["validation"]["interval"]

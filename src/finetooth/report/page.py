@@ -48,7 +48,7 @@ def html(report: Mapping[str, Any]) -> str:
         metric_curve=Markup(figures.metric(report)),
         watched=[name for name in report["validation"] if name != "loss"][:WATCHED],
         confusion=Markup(figures.confusion(detail)) if classes else None,
-        scatter=None if classes else Markup(figures.scatter(detail)),
+        scatter=Markup(figures.scatter(detail)) if "points" in detail else None,
         roc=Markup(figures.roc(detail)) if classes and detail["roc"] else None,
         precision_recall=Markup(figures.precision_recall(detail)) if classes and detail["precision_recall"] else None,
         reliability=None if calibration is None else Markup(figures.reliability(calibration[part])),

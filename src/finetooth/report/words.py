@@ -20,6 +20,10 @@ METRICS = {
     "auroc": "AUROC",
     "average_precision": "average precision",
     "loss": "loss",
+    "mean_average_precision": "mAP",
+    "micro_f1": "micro F1",
+    "samples_f1": "F1 by rows",
+    "subset_accuracy": "all labels right",
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
@@ -152,8 +156,10 @@ def settings(plan: Mapping[str, Any], reasons: Mapping[str, str], prefix: str = 
 def title(report: Mapping[str, Any]) -> str:
     """What was tuned, for what."""
     labels = [clip(label, 24) for label in report["labels"]]
-    if len(labels) == 1:
+    if report["task"] == "text-regression":
         return f"{line(report['model'])}, tuned to foretell {labels[0]}"
+    if report["task"] == "multi-label":
+        return f"{line(report['model'])}, tuned to find {count(len(labels), 'label')}"
     aim = f"{labels[0]} from {labels[1]}" if len(labels) == 2 else f"{count(len(labels), 'class')} apart"
     return f"{line(report['model'])}, tuned to tell {aim}"
 
