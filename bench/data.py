@@ -22,8 +22,13 @@ def _write(path: Path, rows: Iterable[Row], third: str = "group") -> None:
         writer.writerows(rows)
 
 
-def _vader(member: str, low: float, high: float, ids: bool = False) -> Callable[[list[Path], Path], None]:
-    """One of the rated sets of Hutto and Gilbert 2014: mean rating at most `low`, at least `high`, or between."""
+def _vader(
+    member: str, low: float, high: float, ids: bool = False, rated: bool = False
+) -> Callable[[list[Path], Path], None]:
+    """One of the rated sets of Hutto and Gilbert 2014: mean rating at most `low`, at least `high`, or between.
+
+    `rated` keeps the mean rating itself, from -4 to 4.
+    """
 
     def unpack(files: list[Path], target: Path) -> None:
         with tarfile.open(files[0]) as outer:
@@ -36,6 +41,7 @@ def _vader(member: str, low: float, high: float, ids: bool = False) -> Callable[
         for line in lines:
             row_id, rating, text = line.rstrip("\r").split("\t", 2)
             label = "negative" if float(rating) <= low else "positive" if float(rating) >= high else "neutral"
+            label = rating if rated else label
             # Snippets are numbered document_sentence; sentences of one document belong together.
             rows.append((text, label, row_id if ids else row_id.rpartition("_")[0] or row_id))
         _write(target / "rows.csv", rows, "id" if ids else "group")
@@ -122,6 +128,12 @@ SETS: dict[str, Packaged] = {
     ),
     "amazon rows": Packaged(
         "amazon-rows", _VADER, _vader("amazonReviewSnippets_GroundTruth.txt", -0.5, 0.5, ids=True), source=True
+    ),
+    "amazon ratings": Packaged(
+        "amazon-ratings", _VADER, _vader("amazonReviewSnippets_GroundTruth.txt", 0, 0, rated=True), source=True
+    ),
+    "nyt ratings": Packaged(
+        "nyt-ratings", _VADER, _vader("nytEditorialSnippets_GroundTruth.txt", 0, 0, rated=True), source=True
     ),
     "nyt": Packaged("nyt", _VADER, _vader("nytEditorialSnippets_GroundTruth.txt", -0.5, 0.5), source=True),
 }

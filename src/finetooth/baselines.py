@@ -115,6 +115,26 @@ def _number_probe(
     return linear.Affine.of(linear.ridge(states, targets, held_out, linear.PENALTIES), outputs)
 
 
+def _label_words(
+    matrix: Any, targets: NDArray[Any], held_out: NDArray[np.bool_], labels: int
+) -> Callable[[Any], NDArray[np.float64]]:
+    models = linear.one_by_one(linear.gradient_descent(tfidf.passes(targets, labels)), matrix, targets)
+    return lambda asked: linear.each_said(models, asked)
+
+
+def _label_probe(
+    states: NDArray[np.float64], targets: NDArray[Any], held_out: NDArray[np.bool_], labels: int
+) -> linear.Affine:
+    def missed(strength: float) -> float:
+        fitted = linear.one_by_one(linear.probe(strength), states[~held_out], targets[~held_out])
+        p = np.clip(linear.each_said(fitted, states[held_out]), 1e-9, 1 - 1e-9)
+        return float(-np.log(np.where(targets[held_out] == 1, p, 1 - p)).mean())
+
+    tried = linear.STRENGTHS
+    strength = min(tried, key=missed) if held_out.any() else tried[len(tried) // 2]
+    return linear.Affine.beside(linear.one_by_one(linear.probe(strength), states, targets), states.shape[1])
+
+
 FITS: dict[Kind, Fits] = {
     "one-of": Fits(
         "majority",
@@ -129,6 +149,13 @@ FITS: dict[Kind, Fits] = {
         _number_words,
         _number_probe,
         linear.Affine.predict,
+    ),
+    "any-of": Fits(
+        "majority",
+        lambda targets, labels: targets.astype(np.float64).mean(axis=0),
+        _label_words,
+        _label_probe,
+        linear.Affine.predict_each,
     ),
 }
 

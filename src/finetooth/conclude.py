@@ -24,11 +24,12 @@ from finetooth.prepare import Job
 from finetooth.progress import Progress
 from finetooth.readers import read
 from finetooth.run import Run
-from finetooth.table import Answers, Numbers, Predictions, Table, Written
+from finetooth.table import Answers, AnyOf, Numbers, Predictions, Table, Written
 from finetooth.tasks import Encoded
 
 EXAMPLE = 8  # rows on which a changed head is looked at
 LEVEL = 0.95  # of prediction intervals
+BY_LABEL = "macro_f1"  # what thresholds of labels are fitted for, one by one
 
 
 def settle(job: Job) -> tuple[Job, Answers, dict[str, Any] | None]:
@@ -71,15 +72,20 @@ def _example(job: Job) -> dict[str, Tensor]:
 def decided(plan: Plan, metrics: Mapping[str, Metric], p: Answers) -> tuple[Answers, decide.Rule | None]:
     """The same answers with what these very rows, of which nobody learnt, tell of how to decide; and the rule, if any.
 
-    Of classes it is the plan's threshold, of numbers how wide a prediction interval has to be.
+    Of classes and labels it is the plan's threshold, of numbers how wide a prediction interval has to be.
     """
+    if isinstance(p, AnyOf):
+        if plan.threshold == "argmax":
+            return p, None
+        rule = decide.label_thresholds(p, metrics[BY_LABEL if plan.threshold == "auto" else str(plan.threshold)])
+        return replace(p, thresholds=rule.matrix), rule
     if isinstance(p, Numbers):
         return replace(p, half=decide.half_width(p, LEVEL)), None
     if isinstance(p, Written):
         return p, None
     assert isinstance(p, Predictions)
-    rule = rule_of(plan, metrics, p)
-    return (p, None) if rule is None else (replace(p, rule=rule.matrix), rule)
+    found = rule_of(plan, metrics, p)
+    return (p, None) if found is None else (replace(p, rule=found.matrix), found)
 
 
 def rule_of(plan: Plan, metrics: Mapping[str, Metric], p: Predictions) -> decide.Rule | None:

@@ -17,7 +17,7 @@ from scipy.stats import chi2
 
 from finetooth.metrics import Metric
 from finetooth.seeds import number
-from finetooth.table import Numbers, Predictions
+from finetooth.table import AnyOf, Numbers, Predictions
 
 Values = NDArray[np.float64]
 
@@ -27,7 +27,8 @@ FEWEST = 100  # rows below which a temperature would be a guess
 FEWEST_OF_A_CLASS = 10  # and the weight of a class
 STEPS = np.linspace(-1.5, 1.5, 13)  # that the logarithm of a class's weight is tried at
 ROUNDS = 2  # over the classes
-UNMOVED = ("auroc", "average_precision", "loss")  # metrics of probabilities, which no decision changes
+# Metrics of probabilities, which no decision changes.
+UNMOVED = ("auroc", "average_precision", "mean_average_precision", "loss")
 RESAMPLES = 10  # over which weights are averaged
 FOLDS = 5  # that tell what the weights gain
 
@@ -61,7 +62,7 @@ def _logits(p: Predictions) -> Values:
 
 @dataclass(frozen=True)
 class Rule:
-    """How probabilities become decisions, as `Predictions.rule` has it, what for, and what that gains.
+    """How probabilities become decisions, as `Predictions.rule` or `AnyOf.thresholds` has it, what for, and its gain.
 
     `held` are the classes too rare to be given a weight of their own; `before` and `after` are the goal without and
     with the rule, the latter on rows that the rule was not fitted on.
@@ -90,6 +91,45 @@ def thresholds(p: Predictions, metric: Metric) -> Rule:
     after = metric.of(replace(p, probabilities=crossed / crossed.sum(axis=1, keepdims=True)))
     held = tuple(name for name, count in zip(p.names, counts.tolist(), strict=True) if count < FEWEST_OF_A_CLASS)
     return Rule(np.diag(_fitted(p, metric, free, generator)), metric.name, held, metric.of(p), after)
+
+
+def label_thresholds(p: AnyOf, metric: Metric) -> Rule:
+    """For each label the threshold at which its F1 is best, averaged over resamples so that no few rows decide.
+
+    Each label's threshold stands alone, as macro-F1 is a mean over labels (Lipton et al. 2014, section 3); `metric`
+    tells what they gain. A label with few true rows keeps a half.
+    """
+    generator = np.random.default_rng(number(0, "thresholds"))
+    fold = generator.permutation(len(p.labels)) % FOLDS
+    crossed = np.zeros_like(p.labels)
+    for k in range(FOLDS):
+        here = p.take(np.flatnonzero(fold == k))
+        rest = p.take(np.flatnonzero(fold != k))
+        crossed[fold == k] = here.probabilities >= _label_thresholds(rest, generator)
+    counts = (p.labels == 1).sum(axis=0).tolist()
+    held = tuple(name for name, count in zip(p.names, counts, strict=True) if count < FEWEST_OF_A_CLASS)
+    after = metric.of(replace(p, probabilities=crossed.astype(np.float64), thresholds=None))
+    return Rule(_label_thresholds(p, generator), metric.name, held, metric.of(replace(p, thresholds=None)), after)
+
+
+def _label_thresholds(p: AnyOf, generator: np.random.Generator) -> Values:
+    """(labels,)."""
+    rows, found = len(p.labels), np.full(len(p.names), 0.5)
+    resamples = [generator.integers(0, rows, rows) for _ in range(RESAMPLES)]
+    for c in np.flatnonzero((p.labels == 1).sum(axis=0) >= FEWEST_OF_A_CLASS).tolist():
+        true, sure = p.labels[:, c] == 1, p.probabilities[:, c]
+        found[c] = np.mean([_best_threshold(true[drawn], sure[drawn]) for drawn in resamples])
+    return found
+
+
+def _best_threshold(true: NDArray[np.bool_], sure: Values) -> float:
+    """In the middle between the probabilities where F1 is best when those above are given the label."""
+    order = np.argsort(-sure, kind="stable")
+    ranked, right = sure[order], np.cumsum(true[order])
+    f1 = 2 * right / (np.arange(1, len(order) + 1) + max(int(true.sum()), 1))
+    ends = np.append(np.diff(ranked) != 0, True)  # rows of equal probability stand on one side
+    best = int(np.where(ends, f1, -1.0).argmax())
+    return float((ranked[best] + (ranked[best + 1] if best + 1 < len(ranked) else 0.0)) / 2)
 
 
 def cheapest(p: Predictions, costs: Mapping[str, Mapping[str, float]]) -> Rule:

@@ -1,9 +1,15 @@
-"""What stands in a label column: one of several classes, or a number. Says which, reads it, and bins it for a split."""
+"""What stands in a label column: one of several classes, a number, or any of several labels.
+
+Says which, reads it, and gives each row the class among whose rows it is dealt to the parts.
+"""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Sequence
 from math import isfinite, nan
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +17,24 @@ from numpy.typing import NDArray
 from finetooth.errors import DataError
 from finetooth.table import Table
 
-Kind = Literal["one-of", "numbers", "texts"]
+Kind = Literal["one-of", "numbers", "any-of", "texts"]
 
 FRACTIONS = 10  # different numbers above which fractions are no names of classes
 WHOLE = 30  # and whole numbers, where there are also
 ROWS = 10  # rows for each of them, or fewer
 BINS = 10  # of as many rows each, by which numbers are stratified
+SEPARATORS = ("|", ";", ",")  # between the labels of a cell
 
 
 def kind_of(table: Table) -> Kind:
-    """Numbers where there are many different ones and each stands in few rows, or has a fraction; else classes."""
+    """What the labels look like.
+
+    Several labels where the cells are lists, or where separators part them into fewer names than there are cells;
+    numbers where there are many different ones and each stands in few rows, or has a fraction; else classes.
+    """
     labels = [label for label in table.labels if label is not None]
+    if labels and (_lists(labels) or _recurring(labels)):
+        return "any-of"
     try:
         values = [float(label) for label in labels]
     except ValueError:
@@ -58,14 +71,69 @@ def _number(cell: str | None) -> float:
     return value if isfinite(value) else nan
 
 
+def sets(table: Table) -> list[frozenset[str]]:
+    """The labels that are true of each row; none where the cell is empty.
+
+    Raises DataError, naming the row, for a list of something else than texts and numbers.
+    """
+    cells = [label for label in table.labels if label is not None]
+    if not _lists(cells):
+        separator = next((s for s in SEPARATORS if any(s in cell for cell in cells)), None)
+        return [frozenset(_pieces(cell or "", separator)) for cell in table.labels]
+    found = []
+    for i, cell in enumerate(table.labels):
+        own = [] if cell is None else json.loads(cell)
+        if not all(isinstance(name, str | int | float) for name in own):
+            raise DataError(
+                f"{table.place(i)}, column '{table.columns.label}': found {str(cell)[:60]}, expected a list of the "
+                f'names of labels such as ["a", "b"].'
+            )
+        found.append(frozenset(str(name) for name in own))
+    return found
+
+
+def _lists(cells: Sequence[str]) -> bool:
+    """Whether every cell is a list as JSON has it."""
+    return bool(cells) and all(cell.lstrip().startswith("[") and isinstance(_json(cell), list) for cell in cells)
+
+
+def _json(cell: str) -> Any:
+    try:
+        return json.loads(cell)
+    except ValueError:
+        return None
+
+
+def _pieces(cell: str, separator: str | None) -> list[str]:
+    return [piece.strip() for piece in (cell.split(separator) if separator else [cell]) if piece.strip()]
+
+
+def _recurring(cells: Sequence[str]) -> bool:
+    """Whether some separator parts the different cells into fewer different names, which come again in others."""
+    different = set(cells)
+    for separator in SEPARATORS:
+        if any(separator in cell for cell in different):
+            return len({piece for cell in different for piece in _pieces(cell, separator)}) < len(different)
+    return False
+
+
 def strata(table: Table, kind: Kind) -> list[str | None] | None:
-    """The bin among whose rows each row is dealt to the parts; None where the labels themselves say it."""
+    """The class among whose rows each row is dealt to the parts; None where the labels themselves say it.
+
+    Numbers are dealt by bins of equally many rows, several labels by the rarest: what is common is spread evenly by
+    itself.
+    """
     if kind == "one-of":
         return None
+    if kind == "any-of":
+        found = sets(table)
+        counts = Counter(name for own in found for name in own)
+        return [min(own, key=lambda name: (counts[name], name), default=None) for own in found]
     if kind == "texts":
         return [None] * len(table)
     values = numbers(table)
     known = values[np.isfinite(values)]
-    inner = np.quantile(known, np.arange(1, BINS) / BINS) if len(known) else np.zeros(0)
-    bins = np.searchsorted(np.unique(inner), values, side="right").tolist()
-    return [None if value != value else str(place) for value, place in zip(values.tolist(), bins, strict=True)]
+    inner = np.unique(np.quantile(known, np.arange(1, BINS) / BINS)) if len(known) else np.zeros(0)
+    names = [f"from {low:g}" for low in (-np.inf, *inner.tolist())]
+    bins = np.searchsorted(inner, values, side="right").tolist()
+    return [None if value != value else names[place] for value, place in zip(values.tolist(), bins, strict=True)]

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -84,6 +84,19 @@ def ridge(matrix: Any, targets: Values, held_out: NDArray[np.bool_], penalties: 
     return fit(least, np.ones(len(targets), dtype=bool))
 
 
+def one_by_one(fit: Fit, matrix: Any, targets: Values) -> list[Model | float]:
+    """A model for each column of `targets`, (rows, labels) of 0 and 1; where one is the same in all rows, that."""
+    columns = [column.astype(np.int64) for column in targets.T]
+    return [fit(matrix, c) if len(np.unique(c)) > 1 else float(c[0]) for c in columns]
+
+
+def each_said(models: Sequence[Model | float], matrix: Any) -> Probabilities:
+    """Shape (rows, labels): how likely each label is to be true."""
+    rows = matrix.shape[0]
+    found = [np.full(rows, m) if isinstance(m, float) else m.predict_proba(matrix)[:, 1] for m in models]
+    return np.stack(found, axis=1)
+
+
 @dataclass(frozen=True)
 class Affine:
     """A probe as plain numbers, to keep and to ask again: states @ weights + bias, (width, outputs)."""
@@ -105,6 +118,16 @@ class Affine:
         weights[:, regression.classes_], bias[regression.classes_] = inner.T, offset - inner @ scaler.mean_
         return Affine(weights, bias)
 
+    @staticmethod
+    def beside(models: Sequence[Any], width: int) -> Affine:
+        """The numbers of a `probe` for each label, or of the label that is always or never true."""
+        parts = [Affine.of(m, 2) if not isinstance(m, float) else None for m in models]
+        weights = [np.zeros(width) if a is None else a.weights[:, 1] - a.weights[:, 0] for a in parts]
+        # A label that no row has, or every one, is as sure as these numbers can be.
+        sure = [1e2 if m == 1.0 else -1e2 for m in models]
+        bias = [s if a is None else a.bias[1] - a.bias[0] for a, s in zip(parts, sure, strict=True)]
+        return Affine(np.stack(weights, axis=1), np.array(bias))
+
     def predict(self, states: Any) -> Values:
         """Shape (rows, outputs)."""
         return np.asarray(states @ self.weights + self.bias)
@@ -112,6 +135,10 @@ class Affine:
     def predict_proba(self, states: Any) -> Probabilities:
         """Shape (rows, classes): the softmax of it."""
         return cast("Probabilities", softmax(self.predict(states), axis=1))
+
+    def predict_each(self, states: Any) -> Probabilities:
+        """Shape (rows, labels): the sigmoid of it."""
+        return cast("Probabilities", expit(self.predict(states)))
 
 
 def strongest(states: Any, targets: Numbers, held_out: NDArray[np.bool_], classes: int) -> float:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -53,6 +53,21 @@ def huber(delta: float = 1.0) -> Loss:
     )
 
 
+def binary_cross_entropy(pos_weight: Sequence[float] | None = None) -> Loss:
+    """The mean over labels of each one's negative log likelihood, in nats, where it is true times its `pos_weight`.
+
+    Logits (rows, labels), targets (rows, labels) of 0.0 and 1.0; gives (rows,).
+    """
+    weights = None if pos_weight is None else torch.tensor(pos_weight, dtype=torch.float32)
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        own = None if weights is None else weights.to(logits.device)
+        each = functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none", pos_weight=own)
+        return each.mean(dim=1)
+
+    return loss
+
+
 def in_chunks(
     head: Callable[[Tensor], Tensor], states: Tensor, targets: Tensor, loss: Loss, size: int = 1024
 ) -> Tensor:
@@ -75,4 +90,5 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "focal": focal,
     "mse": squared,
     "huber": huber,
+    "binary-cross-entropy": binary_cross_entropy,
 }

@@ -31,7 +31,13 @@ from finetooth.schedules import SCHEDULES
 
 Auto = Literal["auto"]
 # The losses' names and options stand here a second time, since losses.py imports torch; a test holds the two together.
-LOSSES: dict[str, tuple[str, ...]] = {"cross-entropy": (), "focal": ("gamma",), "mse": (), "huber": ("delta",)}
+LOSSES: dict[str, tuple[str, ...]] = {
+    "cross-entropy": (),
+    "focal": ("gamma",),
+    "mse": (),
+    "huber": ("delta",),
+    "binary-cross-entropy": ("pos_weight",),
+}
 PRESETS = {"80-10-10": (0.8, 0.1, 0.1), "70-15-15": (0.7, 0.15, 0.15), "60-20-20": (0.6, 0.2, 0.2)}
 
 # Hugging Face's names for the same thing; the retired ones are accepted with a warning.
@@ -55,7 +61,6 @@ LATER: dict[str, Any] = {
 LARGEST = 20 << 30  # bytes
 ADAPTER_RATE = 1e-3
 LATER_TASKS = (
-    "multi-label",
     "token-classification",
     "image-classification",
     "seq2seq",
@@ -108,7 +113,8 @@ class Data(Section):
     input: str = "auto"
     """The column with the text; `auto` takes the one named text or sentence."""
     label: str = "auto"
-    """The column with the label; `auto` takes the one named label or target."""
+    """The column with the label; `auto` takes the one named label or target. Several columns of 0 and 1, with commas
+    between their names, are the labels of which any may be true."""
     group: str | None = None
     """Rows with the same cell in this column stay in one part (one patient, one document)."""
     weights: str | None = None
@@ -183,7 +189,7 @@ class SplitPlan(Section):
 class Plan(Section):
     """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
 
-    task: Literal["auto", "text-classification", "text-pair", "text-regression", "instruction"] = "auto"
+    task: Literal["auto", "text-classification", "text-pair", "text-regression", "multi-label", "instruction"] = "auto"
     """What is to be learnt."""
     data: Data = Data()
     """The columns."""
@@ -232,9 +238,11 @@ class Plan(Section):
     """This share of each target goes to all classes alike: against overconfidence, and for noisy labels."""
     loss: Part = "auto"
     """Of classes cross-entropy, focal ({name: focal, gamma: 2}: easy rows count less); of numbers mse, huber ({name:
-    huber, delta: 1}: beyond so many standard deviations rows pull less); in Python (logits, targets) -> (rows,)."""
+    huber, delta: 1}: beyond so many standard deviations rows pull less); of several labels binary-cross-entropy; in
+    Python (logits, targets) -> (rows,)."""
     class_weights: Literal["auto"] | dict[str, Annotated[Number, Field(ge=0)]] | None = None
-    """How much a row of each class counts in the loss; `auto`: as much more as the class is rarer."""
+    """How much a row of each class counts in the loss; `auto`: as much more as the class is rarer. Of several
+    labels: how much a row counts for a label that is true of it."""
     oversample: bool | Share = False
     """true: rows of every class equally often in an epoch of unchanged length; 0.5 goes half the way there."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -251,8 +259,9 @@ class Plan(Section):
     """Leave the pre-trained weights as they are and learn small matrices beside them: {type: lora, r: 8}. They are
     merged into the saved model, and kept as PEFT has them beside it."""
     threshold: str | dict[str, dict[str, Number]] = "argmax"
-    """How probabilities become answers: argmax (the likeliest), auto or a metric (fitted on validation rows), or what
-    mistakes cost, {true class: {answered class: cost}}. It moves labels, never probabilities."""
+    """How probabilities become answers: argmax (the likeliest; of several labels those from a half on), auto or a
+    metric (fitted on validation rows), or what mistakes cost, {true class: {answered class: cost}}. It moves labels,
+    never probabilities."""
     calibrate: bool = True
     """Divide a temperature, fitted on validation rows, into the last layer, so that probabilities can be believed."""
     keep: str | None = None

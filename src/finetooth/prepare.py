@@ -125,6 +125,9 @@ class Job:
         loss = plan.loss
         if plan.label_smoothing:
             loss = {"name": "cross-entropy", "label_smoothing": plan.label_smoothing}
+        if plan.class_weights is not None and self.task.kind == "any-of":
+            weights = label_weights(plan, self.names, self.training.targets)
+            loss = {"name": "binary-cross-entropy", "pos_weight": weights}
         return Recipe(
             steps=steps,
             max_seconds=inf if plan.max_seconds is None else plan.max_seconds,
@@ -219,8 +222,8 @@ class Material:
         From `scratch` the network begins without what it has learnt. Raises UserError for what is wrong.
         """
         table, task, names, split = self.table, self.task, self.names, split or self.split
-        refuse_unfit(plan, table, names, self.metrics)
         refuse_senseless(plan, task)
+        refuse_unfit(plan, table, names, self.metrics)
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
         backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch, adapter=adapter)
         asked, (plan, reasons) = plan.precision, resolve(plan, _facts(table, split, backbone, task, names, plan))
@@ -313,17 +316,25 @@ def refuse_senseless(plan: Plan, task: Task) -> None:
     name = plan.loss.get("name") if isinstance(plan.loss, dict) else plan.loss
     if isinstance(name, str) and name not in {"auto", *task.losses}:
         raise PlanError(f"loss: {name} is not for this task; {nearest(name, ['auto', *task.losses])}")
-    if task.kind != "one-of":
-        unset = {"class_weights": None, "oversample": False, "label_smoothing": 0.0, "threshold": "argmax"}
-        for key, off in unset.items():
-            if getattr(plan, key) != off:
-                raise PlanError(f"{key}: found {getattr(plan, key)}, but there are no classes; leave it away.")
+    if task.kind == "one-of":
+        return
+    unset: dict[str, Any] = {"oversample": False, "label_smoothing": 0.0}
+    unset |= {"class_weights": None, "threshold": "argmax"} if task.kind != "any-of" else {}
+    what = {"numbers": "the labels are numbers", "any-of": "several labels can be true of a row"}
+    why = what.get(task.kind, "there are no classes")
+    for key, off in unset.items():
+        if getattr(plan, key) != off:
+            raise PlanError(f"{key}: found {getattr(plan, key)}, but {why}; leave it away.")
+    if isinstance(plan.threshold, dict):
+        raise PlanError(f"threshold: found what mistakes cost, but {why}; set it to auto or leave it away.")
 
 
 def _refuse_threshold(plan: Plan, names: list[str], known: Mapping[str, Metric]) -> None:
     """Raise PlanError for a metric or a class that is not there, or a metric that no decision moves."""
     if isinstance(plan.threshold, str):
         goal = plan.metric_for_best_model if plan.threshold == "auto" else plan.threshold
+        if plan.threshold == "auto" and "mean_average_precision" in known:
+            return  # each label's threshold serves its own F1, whatever chose the epoch
         if plan.threshold not in {"argmax", "auto", *known}:
             hint = nearest(plan.threshold, ["argmax", "auto", *known])
             raise PlanError(f"threshold: there is no metric '{plan.threshold}'; {hint}")
@@ -391,6 +402,18 @@ def class_weights(plan: Plan, names: list[str], targets: NDArray[np.int64]) -> N
     if not weights[targets].any():
         raise PlanError("class_weights: every class that occurs weighs nothing.")
     return weights
+
+
+def label_weights(plan: Plan, names: list[str], targets: NDArray[Any]) -> list[float]:
+    """How much a row counts for a label that is true of it; `auto` is rows without it / rows with it."""
+    if plan.class_weights == "auto":
+        true = (targets == 1).sum(axis=0)
+        return [float(n) for n in np.where(true > 0, (len(targets) - true) / np.maximum(true, 1), 1.0)]
+    given = plan.class_weights or {}
+    for name in given:
+        if name not in names:
+            raise PlanError(f"class_weights: there is no label '{name}'; {nearest(name, names)}")
+    return [float(given.get(name, 1.0)) for name in names]
 
 
 def decisions(job: Job) -> Iterator[str]:

@@ -75,7 +75,7 @@ def _documents(sample: Sample) -> tuple[str, list[str]] | None:
 def _drops(sample: Sample) -> Iterator[tuple[int, str]]:
     table = sample.table
     for i, label in enumerate(table.labels):
-        if label is None and table.columns.label is not None:
+        if label is None and table.columns.label is not None and sample.kind != "any-of":
             yield i, "no label"
     for i, text in enumerate(sample.texts):
         if not text.strip():

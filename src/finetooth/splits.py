@@ -83,7 +83,7 @@ def holdout(
     given = [part for part in PARTS if own[part] and part not in missing] if any(table.parts) else []
     how = [f"{', '.join(given)} as the source has them"] if given else []
     if missing:
-        kind = f"{f'stratified by {_by(strata)}' if stratify else 'at random'}, seed {seed}"
+        kind = f"{'stratified by label' if stratify else 'at random'}, seed {seed}"
         kind = kind if table.columns.time is None else f"by time ({table.columns.time}), the latest rows last"
         how.append(f"{' and '.join(missing)} cut from the {'train part' if given else 'rows'} {kind}")
     return _split(table, {**own, **cut}, "; ".join(how), notes)
@@ -136,10 +136,6 @@ def kfold(
         ]
         how = f"fold {fold + 1} of {folds}{f', dealt again ({repeat})' if repeat else ''}; test: {split.how}"
         yield _split(table, {"train": [*seen, *always], "validation": here, "test": [*split.test]}, how, notes)
-
-
-def _by(strata: Strata | None) -> str:
-    return "label" if strata is None else "bins of the label"
 
 
 def units(table: Table, ids: Sequence[str], near: Clusters | None = None, strata: Strata | None = None) -> list[Unit]:

@@ -86,7 +86,20 @@ class Table:
         """The label of each row; None where it is missing, or where there is no label column."""
         if self.columns.label is None:
             return [None] * len(self)
+        if self.columns.label not in self.data.column_names:
+            return self._beside_one_another(self.columns.label.split(","))
         return [cell if cell and cell.strip() else None for cell in self.column(self.columns.label)]
+
+    def _beside_one_another(self, names: list[str]) -> list[str | None]:
+        """Of columns that each say whether one label is true the names of those that are, as JSON.
+
+        A soft score counts from a half on. Raises DataError, naming the row, for what says neither yes nor no.
+        """
+        columns = [[_true(cell, self.place(i), name) for i, cell in enumerate(self.column(name))] for name in names]
+        return [
+            json.dumps([name for name, true in zip(names, row, strict=True) if true], ensure_ascii=False)
+            for row in zip(*columns, strict=True)
+        ]
 
     @cached_property
     def groups(self) -> list[str | None]:
@@ -240,6 +253,22 @@ def _time(cell: str | None, place: str, column: str) -> tuple[float, bool]:
     return number, False
 
 
+def _true(cell: str | None, place: str, column: str) -> bool:
+    text = (cell or "").strip().lower()
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        number = float(text)
+    except ValueError:
+        number = nan
+    if not 0 <= number <= 1:
+        raise DataError(
+            f"{place}, column '{column}': found {cell!r}, expected 0 or 1, true or false, or a share between them: "
+            f"whether this label is true of the row."
+        )
+    return number >= 0.5
+
+
 def _weight(cell: str | None, place: str, column: str) -> float:
     try:
         number = float((cell or "").strip())
@@ -338,6 +367,11 @@ def answers_of(table: pa.Table) -> Answers:
     """What `arrow` wrote; the metadata tell the kind. Raises KeyError or TypeError for another table."""
     about = {key.decode(): json.loads(value) for key, value in table.schema.metadata.items()}
     ids, labels = table["id"].to_pylist(), table["label"].to_pylist()
+    if "thresholds" in about:
+        known = [None if own is None else [name in own for name in about["names"]] for own in labels]
+        each = np.array([[-1] * len(about["names"]) if own is None else own for own in known], dtype=np.int64)
+        bounds = None if about["thresholds"] is None else np.array(about["thresholds"])
+        return AnyOf(ids, each, np.array(table["probabilities"].to_pylist()), about["names"], bounds)
     if "half" in about:
         truth = np.array([nan if label is None else label for label in labels])
         return Numbers(ids, truth, np.array(table["value"].to_pylist()), about["name"], about["half"])
@@ -479,6 +513,75 @@ class Numbers:
     def off(self) -> NDArray[np.float64]:
         """By how much each value is above the truth."""
         return self.values - self.labels
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """Any of several labels, or none: probabilities of shape (rows, labels), columns in the order of `names`.
+
+    `labels` are 1 where a label is true, 0 where not, -1 where that is not known, (rows, labels). A label is given from
+    its own of the `thresholds` on, (labels,), or from a half.
+    """
+
+    ids: list[str]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    names: list[str]
+    thresholds: NDArray[np.float64] | None = None
+
+    @property
+    def said(self) -> NDArray[np.float64]:
+        """The probabilities."""
+        return self.probabilities
+
+    def about(self, ids: list[str], labels: NDArray[np.int64], said: NDArray[np.float64]) -> AnyOf:
+        """Of other rows, or saying other things of them, by the same names and thresholds."""
+        return AnyOf(ids, labels, said, self.names, self.thresholds)
+
+    def take(self, rows: NDArray[np.int64]) -> AnyOf:
+        """Some of the rows, in this order; one may come several times."""
+        return self.about([self.ids[row] for row in rows.tolist()], self.labels[rows], self.probabilities[rows])
+
+    def cases(self, units: NDArray[np.int64]) -> dict[str, int]:
+        """In how many groups each label is true of a row, of those that are."""
+        counts = [len(np.unique(units[column == 1])) for column in self.labels.T]
+        return {name: count for name, count in zip(self.names, counts, strict=True) if count}
+
+    @property
+    def decisions(self) -> dict[str, Any] | None:
+        """The names and the thresholds; None where they are all a half."""
+        return None if self.thresholds is None else {"names": self.names, "thresholds": self.thresholds.tolist()}
+
+    def ruled(self, decisions: Mapping[str, Any] | None) -> AnyOf:
+        """The same with other thresholds."""
+        return replace(self, thresholds=None if decisions is None else np.array(decisions["thresholds"]))
+
+    def cells(self) -> dict[str, Any]:
+        """The labels that are given, with a bar between them, and the probability of each label."""
+        each = {f"probability_{name}": np.ascontiguousarray(self.said[:, c]) for c, name in enumerate(self.names)}
+        return {"prediction": ["|".join(self.given(row)) for row in self.decided], **each}
+
+    def summary(self) -> dict[str, Any]:
+        """How often each label is given."""
+        return dict(zip(self.names, self.decided.sum(axis=0).tolist(), strict=True))
+
+    def arrow(self) -> pa.Table:
+        """id, label (a list; null where unknown), probabilities; names and thresholds stand in the metadata."""
+        labels = [None if (row < 0).any() else self.given(row) for row in self.labels]
+        columns = {"id": self.ids, "label": pa.array(labels, pa.list_(pa.string()))}
+        table = pa.table({**columns, "probabilities": list(self.probabilities)})
+        thresholds = None if self.thresholds is None else self.thresholds.tolist()
+        return table.replace_schema_metadata({"names": json.dumps(self.names), "thresholds": json.dumps(thresholds)})
+
+    def given(self, row: NDArray[np.int64]) -> list[str]:
+        """The names of the labels that are 1 in a row."""
+        return [self.names[c] for c in np.flatnonzero(row == 1).tolist()]
+
+    @cached_property
+    def decided(self) -> NDArray[np.int64]:
+        """1 where a label is given, 0 where not, (rows, labels)."""
+        bounds = 0.5 if self.thresholds is None else self.thresholds
+        return (self.probabilities >= bounds).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,16 @@ NUMBERS = {
     "tfidf": "TF-IDF of words and letters under ridge regression, fitted on the same rows",
     "frozen_probe": "ridge regression on what the model makes of the rows before tuning",
 }
+LABELS = {
+    "majority": "to every row the labels that most rows have",
+    "tfidf": "TF-IDF of words and letters under a linear classifier for each label, fitted on the same rows",
+    "frozen_probe": "logistic regression for each label on what the model makes of the rows before tuning",
+}
 
 
 def says(name: str, kind: Kind) -> str:
     """What a baseline is, where the answers are of this kind."""
-    return NUMBERS.get(name, SAYS[name]) if kind == "numbers" else SAYS[name]
+    return {"one-of": {}, "numbers": NUMBERS, "any-of": LABELS}[kind].get(name, SAYS[name])
 
 
 def strongest(metric: Metric, others: Mapping[str, Answers]) -> str:

@@ -21,10 +21,10 @@ MARK = "lora_"  # in the name of every parameter that PEFT's LoRA brings
 
 
 def adapt(net: Any, adapter: Mapping[str, Any], task_type: str) -> None:
-    """Put an adapter beside the matrices of every block, in place: at first it changes nothing.
+    """Put an adapter beside the matrices of every block, in place; at first it changes nothing.
 
-    `adapter` is the plan's, with PEFT's names, as is `task_type`; without `target_modules` every linear layer of a block has one (Dettmers
-    et al. 2023, QLoRA, section 4). Raises PlanError for target_modules that the blocks do not have.
+    `adapter` is the plan's, with PEFT's names, as is `task_type`; without `target_modules` every linear layer of a
+    block has one (Dettmers et al. 2023, QLoRA, section 4). Raises PlanError for target_modules that no block has.
     """
     from peft import LoraConfig, inject_adapter_in_model
 

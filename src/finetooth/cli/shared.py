@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from finetooth.plan import Plan
 
 Input = Annotated[str | None, typer.Option("--input", metavar="COL", help="The column with the text.")]
-Label = Annotated[str | None, typer.Option("--label", metavar="COL", help="The column with the label.")]
+Label = Annotated[
+    str | None, typer.Option("--label", metavar="COL", help="The column with the label; several of 0 and 1.")
+]
 Group = Annotated[str | None, typer.Option("--group", metavar="COL", help="Rows of one group stay in one part.")]
 Time = Annotated[
     str | None, typer.Option("--time", metavar="COL", help="The column with the time; the latest rows are the test.")

@@ -1,7 +1,7 @@
 """Metrics: answers -> a number, each knowing in which direction it is better, and how sure the number is.
 
-`CLASSIFICATION` names those of one of several classes, `REGRESSION` those of numbers, `LANGUAGE` those of answers
-in words; one of one's own is a Metric as well.
+`CLASSIFICATION` names those of one of several classes, `REGRESSION` those of numbers, `MULTI_LABEL` those of any of
+several labels, `LANGUAGE` those of answers in words; one of one's own is a Metric as well.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from finetooth.metrics.classification import CLASSIFICATION, sensitivity_at
 from finetooth.metrics.folds import chance_over_folds, over_folds
 from finetooth.metrics.intervals import Interval, bca, interval, statistic, too_few, units_of, wilson
 from finetooth.metrics.language import LANGUAGE
+from finetooth.metrics.multilabel import MULTI_LABEL
 from finetooth.metrics.regression import REGRESSION
 from finetooth.metrics.significance import Comparison, holm, mcnemar, paired
 
 __all__ = [
     "CLASSIFICATION",
     "LANGUAGE",
+    "MULTI_LABEL",
     "REGRESSION",
     "Bin",
     "Calibration",

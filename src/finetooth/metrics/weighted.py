@@ -72,23 +72,30 @@ class _Ranked:
     rows: Values  # the weight of all rows, (draws,)
 
 
+def precision_of(mine: NDArray[np.bool_], sure: Values, weights: Values) -> Values:
+    """Average precision of finding the rows that are `mine`, the surest first; NaN where none of them has weight."""
+    ranked, found = _ranked(mine, sure, weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(found > 0, _precision(ranked) / found, np.nan))
+
+
+def _ranked(mine: NDArray[np.bool_], sure: Values, weights: Values) -> tuple[_Ranked, Values]:
+    """These rows among the others, the surest first, and their weight."""
+    order = np.argsort(-sure, kind="stable")
+    descending, places = -sure[order], np.flatnonzero(mine[order])
+    own, asked = weights[:, order[places]], before(weights[:, order])
+    found = before(own)
+    at = descending[places]
+    return _Ranked(own, at_ties(found, at, at), at_ties(asked, descending, at), asked[:, -1]), found[:, -1]
+
+
 def _one_against_rest(score: Callable[[_Ranked], Values], p: Predictions, weights: Values) -> Values:
     total, number = np.zeros(len(weights)), np.zeros(len(weights))
     for c in [1] if len(p.names) == 2 else np.unique(p.labels).tolist():
-        order = np.argsort(-p.probabilities[:, c], kind="stable")
-        sure = -p.probabilities[order, c]
-        places = np.flatnonzero(p.labels[order] == c)
-        mine, asked = weights[:, order[places]], before(weights[:, order])
-        found = before(mine)
-        ranked = _Ranked(
-            mine,
-            at_ties(found, sure[places], sure[places]),
-            at_ties(asked, sure, sure[places]),
-            asked[:, -1],
-        )
-        occurs = found[:, -1] > 0
+        ranked, found = _ranked(p.labels == c, p.probabilities[:, c], weights)
+        occurs = found > 0
         with np.errstate(invalid="ignore", divide="ignore"):
-            value = np.where(found[:, -1] < asked[:, -1], score(ranked) / found[:, -1], np.nan)
+            value = np.where(found < ranked.rows, score(ranked) / found, np.nan)
         total += np.where(occurs, value, 0.0)
         number += occurs
     with np.errstate(invalid="ignore"):

@@ -71,10 +71,13 @@ def _table(source: str | Path, flags: dict[str, str | None], labelled: bool) -> 
     for piece in pieces:
         if columns.label is not None and columns.label in piece.content.nested:
             place, cell = piece.content.nested[columns.label]
-            raise DataError(
-                f"{place}: the label in column '{shown(columns.label)}' is a list or an object, found {cell}, expected "
-                f"one text or number for each row. Write one label a row, or name another column with --label."
-            )
+            cells = piece.content.data[columns.label].to_pylist()
+            if any(label is not None and not label.startswith("[") for label in cells):
+                raise DataError(
+                    f"{place}: the label in column '{shown(columns.label)}' is a list or an object, found {cell}, "
+                    f"expected one text or number for each row, or for each a list of labels. Write one label a row, "
+                    f"or name another column with --label."
+                )
     return Table(
         data=data,
         columns=columns,

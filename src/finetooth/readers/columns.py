@@ -62,12 +62,18 @@ def choose(
         pair = next((found for found in pairs if len(found) == 2), None)
         inputs = [*pair] if pair else [guessed("input", INPUTS, True)]
     talks = [*inputs] == [name for name in names if name.lower() in TALKS][:1]
-    chosen = named("label", label) if label else guessed("label", LABELS, labelled and not talks)
+    # Several columns of 0 and 1 are the labels of which any may be true.
+    several = [name.strip() for name in label.split(",")] if label and label not in names else []
+    needed = labelled and not several and not talks
+    chosen = named("label", label) if label and not several else guessed("label", LABELS, needed)
+    if several:
+        chosen = ",".join(named("label", name) for name in several)
     if len(set(inputs)) < len(inputs):
         doubled = next(name for i, name in enumerate(inputs) if name in inputs[:i])
         raise DataError(f"{source}: --input names the column '{doubled}' twice.")
-    if chosen in inputs:
-        raise DataError(f"{source}: the column '{chosen}' cannot be both the input and the label.")
+    both = next((name for name in (chosen, *several) if name in inputs), None)
+    if both is not None:
+        raise DataError(f"{source}: the column '{both}' cannot be both the input and the label.")
     return Columns(
         input=tuple(name for name in inputs if name),
         label=chosen,

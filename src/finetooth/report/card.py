@@ -14,6 +14,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 USES = {  # what transformers calls the pipeline, what it does, and what it is asked
     "text-classification": ("text-classification", "classify", '"a text like those of the data set"'),
     "text-pair": ("text-classification", "classify", '{"text": "a first text", "text_pair": "a second one"}'),
+    "multi-label": ("text-classification", "classify", '"a text like those of the data set", top_k=None'),
     "text-regression": ("text-classification", "foretell", '"a text like those", function_to_apply="none"'),
     "instruction": ("text-generation", "answer", '[{"role": "user", "content": "a question like those"}]'),
 }
@@ -111,6 +112,11 @@ def _limit(report: Mapping[str, Any]) -> str:
     """What no answer can be."""
     if report["task"] == "instruction":
         return "What it writes is likely, not looked up: it may be wrong in the surest words."
+    if report["task"] == "multi-label":
+        return (
+            "Each label has a probability of its own; it is given from a half on, or from its threshold in "
+            "decisions.json."
+        )
     if report["task"] != "text-regression":
         return "It knows only the labels above, and has no answer for a text that fits none of them."
     interval = report["detail"]["validation"]["interval"]

@@ -39,6 +39,23 @@ def diagnose_numbers(epochs: Sequence[Mapping[str, Any]]) -> list[Item]:
     return _or_nothing(_curves(epochs, Guessing("r2", 0.0, "always giving the mean")), epochs)
 
 
+def diagnose_labels(
+    epochs: Sequence[Mapping[str, Any]], detail_validation: Mapping[str, Any], common: float
+) -> list[Item]:
+    """The same where any of several labels may be true; `common` is how common a label is on average.
+
+    `epochs` have eval_mean_average_precision in place of eval_accuracy, `detail_validation` has labels for classes.
+    """
+    guessing = Guessing("mean_average_precision", common, "naming labels at random")
+    missed = [row["label"] for row in detail_validation["labels"] if row["rows"] and not row["predicted"]]
+    items = _curves(epochs, guessing)
+    if missed:
+        says = f"Present in the validation rows, yet never given: {_named(missed)}."
+        advice = "Set threshold to auto, class_weights to auto, allow more epochs, or gather more rows of these labels."
+        items.append(_item("label never given", "warning", says, advice))
+    return _or_nothing(items, epochs)
+
+
 @dataclass(frozen=True)
 class Guessing:
     """A score of which higher is better, what guessing gives of it, and how one guesses."""
@@ -123,6 +140,12 @@ def _curves(epochs: Sequence[Mapping[str, Any]], guessing: Guessing) -> list[Ite
     return items
 
 
+def _named(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
+    return ", ".join(f"“{name}”" for name in names[:NAMES_TOLD]) + more
+
+
 def _answers(classes: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> list[Item]:
     answered = [label for label, row in zip(labels, classes, strict=True) if row["predicted"]]
     missed = [label for label, row in zip(labels, classes, strict=True) if row["rows"] and not row["predicted"]]
@@ -134,9 +157,7 @@ def _answers(classes: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> lis
         )
         return [_item("one class only", "warning", says, advice)]
     if missed:
-        names = ", ".join(f"“{label}”" for label in missed[:NAMES_TOLD])
-        more = f" and {len(missed) - NAMES_TOLD} more" if len(missed) > NAMES_TOLD else ""
-        says = f"Present in the validation rows, yet never the answer: {names}{more}."
+        says = f"Present in the validation rows, yet never the answer: {_named(missed)}."
         advice = "Set class_weights to auto, allow more epochs, or gather more data for these classes."
         return [_item("class never predicted", "warning", says, advice)]
     return []

@@ -102,6 +102,11 @@ def rule(report: Report) -> str:
     before, after = (words.score(found["validation"][when]) for when in ("before", "after"))
     if found["goal"] == "cost":
         return f"Deciding by the plan's costs, a row costs {after} on average; the likeliest class would cost {before}."
+    if "thresholds" in found:
+        return (
+            f"A threshold for each label moves {words.metric(found['goal'])} from {before} to {after}, on rows that "
+            f"the thresholds were not fitted on."
+        )
     return (
         f"A weight for each class moves {words.metric(found['goal'])} from {before} to {after}, on rows that the "
         f"weights were not fitted on."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,10 +21,10 @@ from finetooth import ledger, stops
 from finetooth.decide import Rule, cooled
 from finetooth.labels import Kind
 from finetooth.metrics import Metric, abstention, calibration, finite, interval, sensitivity_at
-from finetooth.report import values, words
-from finetooth.report.diagnosis import diagnose, diagnose_numbers
+from finetooth.report import several, values, words
+from finetooth.report.diagnosis import diagnose, diagnose_labels, diagnose_numbers
 from finetooth.run import Run
-from finetooth.table import Answers, Numbers, Predictions, Table, Written
+from finetooth.table import Answers, AnyOf, Numbers, Predictions, Table, Written
 from finetooth.tasks import TASKS
 from finetooth.verdict import answer, difference, judged, says, strongest
 
@@ -77,7 +77,7 @@ def trained(
         "strongest": strongest(goal, others),
         "verdict": None,
         "calibration": None if calibration is None else _calibrated(calibration, _classes(p), groups),
-        "decisions": None if rule is None else decided_by(rule, _classes(p)),
+        "decisions": None if rule is None else decided_by(rule, p),
         "slices": None,
         "robustness": None,
         "written": None,
@@ -157,8 +157,7 @@ def opened(
         },
         "verdict": judged(goal, p, others, against, groups),
         "calibration": report["calibration"] and _tested(report["calibration"], _classes(p), groups),
-        "decisions": report["decisions"]
-        and {**report["decisions"], "test": _decided(report["decisions"], _classes(p), metrics)},
+        "decisions": report["decisions"] and {**report["decisions"], "test": _decided(report["decisions"], p, metrics)},
         "seeds": report["seeds"] and {**report["seeds"], "test": _seeds_tested(report["seeds"], run, goal)},
     }
     return {**found, "verdict": {**found["verdict"], "says": words.judgement(found)}}
@@ -174,6 +173,8 @@ def _diagnosis(epochs: Sequence[Mapping[str, Any]], shown: Mapping[str, Any], p:
         return []
     if isinstance(p, Numbers):
         return diagnose_numbers(epochs)
+    if isinstance(p, AnyOf):
+        return diagnose_labels(epochs, shown, float((p.labels == 1).mean()))
     return diagnose(epochs, shown, _classes(p).names, _guessing(_classes(p)))
 
 
@@ -259,27 +260,29 @@ def _ece(calibrations: Mapping[str, Any]) -> dict[str, float]:
     return {f"ece_{when}": calibrations[when]["ece"]["value"] for when in ("before", "after")}
 
 
-def decided_by(rule: Rule, p: Predictions) -> dict[str, Any]:
+def decided_by(rule: Rule, p: Answers) -> dict[str, Any]:
     """The decision rule in numbers, and what it gains on the rows that it was fitted on."""
-    weights = dict(zip(p.names, np.diag(rule.matrix).tolist(), strict=True)) if rule.goal != "cost" else None
+    if isinstance(p, AnyOf):
+        told = {"thresholds": dict(zip(p.names, rule.matrix.tolist(), strict=True)), "weights": None, "costs": None}
+    else:
+        names, matrix = _classes(p).names, rule.matrix
+        weights = dict(zip(names, np.diag(matrix).tolist(), strict=True)) if rule.goal != "cost" else None
+        told = {"weights": weights, "costs": None if weights else (-matrix).tolist()}
     return {
         "goal": rule.goal,
-        "weights": weights,
-        "costs": None if weights else (-rule.matrix).tolist(),
+        **told,
         "held": list(rule.held),
         "validation": {"before": finite(rule.before), "after": finite(rule.after)},
         "test": None,
     }
 
 
-def _decided(
-    decisions: Mapping[str, Any], p: Predictions, metrics: Mapping[str, Metric]
-) -> dict[str, float | None] | None:
+def _decided(decisions: Mapping[str, Any], p: Answers, metrics: Mapping[str, Metric]) -> dict[str, float | None] | None:
     """The goal of the decision rule without it and with it."""
-    plain = replace(p, rule=None)
+    plain = p.ruled(None)
     if decisions["goal"] == "cost":
         costs = np.array(decisions["costs"])
-        before, after = (float(costs[p.labels, each.decided].mean()) for each in (plain, p))
+        before, after = (float(costs[each.labels, each.decided].mean()) for each in map(_classes, (plain, p)))
     elif decisions["goal"] in metrics:
         before, after = (metrics[decisions["goal"]].of(each) for each in (plain, p))
     else:
@@ -387,7 +390,9 @@ def detail(p: Answers, table: Table) -> dict[str, Any]:
     """What is told of these rows beyond their scores."""
     if isinstance(p, Written):
         return {"worst": []}
-    return values.detail(p, table) if isinstance(p, Numbers) else _detail(_classes(p), table)
+    if isinstance(p, Numbers):
+        return values.detail(p, table)
+    return several.detail(p, table) if isinstance(p, AnyOf) else _detail(_classes(p), table)
 
 
 def _detail(p: Predictions, table: Table) -> dict[str, Any]:

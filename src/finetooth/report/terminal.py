@@ -37,6 +37,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
 
     if "classes" in detail:
         _show_classes(detail["classes"], part, console)
+    elif "labels" in detail:
+        _show_labels(detail["labels"], part, console)
     elif "points" in detail:
         _show_values(detail, part, console)
     if report["written"] is not None:
@@ -77,6 +79,18 @@ def _show_written(said: Mapping[str, Any], console: Console) -> None:
         told = [words.interval(said[name][when]) for when in ("before", "after")]
         written.add_row(Text(words.metric(name)), *told, words.signed(said[name]["difference"]))
     console.print(written)
+
+
+def _show_labels(labels: Sequence[Mapping[str, Any]], part: str, console: Console) -> None:
+    table = grid(f"label ({part} rows)", "precision", "recall", "F1", "rows", "given", "threshold")
+    for row in sorted(labels, key=lambda row: -row["rows"])[:CLASSES_TOLD]:
+        quality = [words.score(row[key]) for key in ("precision", "recall", "f1")]
+        counts = [words.count(row[key]) for key in ("rows", "predicted")]
+        table.add_row(Text(words.clip(row["label"], 40)), *quality, *counts, words.score(row["threshold"]))
+    console.print(table)
+    if len(labels) > CLASSES_TOLD:
+        left = len(labels) - CLASSES_TOLD
+        console.print(Text(f"The {CLASSES_TOLD} largest labels; {left} more are in report.html.\n"))
 
 
 def _show_values(detail: Mapping[str, Any], part: str, console: Console) -> None:

@@ -76,7 +76,8 @@ def _by_kind(p: Answers, first: Answers, table: Table, rule: decide.Rule | None)
             "decisions": None if rule is None else decided_by(rule, first),
             "suspects": suspected(p, table),
         }
-    return {**dict.fromkeys(("classes", "calibration", "decisions", "suspects")), "detail": detail(p, table)}
+    fitted = {"decisions": None if rule is None else decided_by(rule, first)}
+    return {**dict.fromkeys(("classes", "calibration", "suspects")), **fitted, "detail": detail(p, table)}
 
 
 def averaged(deals: Sequence[Answers]) -> Answers:

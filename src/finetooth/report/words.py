@@ -24,6 +24,10 @@ METRICS = {
     "token_accuracy": "token accuracy",
     "exact_match": "exact match",
     "token_f1": "token F1",
+    "mean_average_precision": "mAP",
+    "micro_f1": "micro F1",
+    "samples_f1": "F1 by rows",
+    "subset_accuracy": "all labels right",
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
@@ -158,8 +162,10 @@ def title(report: Mapping[str, Any]) -> str:
     labels = [clip(label, 24) for label in report["labels"]]
     if not labels:
         return f"{line(report['model'])}, tuned to answer"
-    if len(labels) == 1:
+    if report["task"] == "text-regression":
         return f"{line(report['model'])}, tuned to foretell {labels[0]}"
+    if report["task"] == "multi-label":
+        return f"{line(report['model'])}, tuned to find {count(len(labels), 'label')}"
     aim = f"{labels[0]} from {labels[1]}" if len(labels) == 2 else f"{count(len(labels), 'class')} apart"
     return f"{line(report['model'])}, tuned to tell {aim}"
 

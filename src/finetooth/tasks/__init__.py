@@ -6,6 +6,7 @@ from finetooth.table import Table
 from finetooth.tasks.base import READS, Encoded, Task, tokenized
 from finetooth.tasks.chat import asked, conversation, question
 from finetooth.tasks.instruction import Instruction
+from finetooth.tasks.multi_label import MultiLabel
 from finetooth.tasks.text_classification import TextClassification
 from finetooth.tasks.text_pair import TextPair
 from finetooth.tasks.text_regression import TextRegression
@@ -16,6 +17,7 @@ TASKS: dict[str, Task] = {
     "text-classification": TextClassification(),
     "text-pair": TextPair(),
     "text-regression": TextRegression(),
+    "multi-label": MultiLabel(),
     "instruction": Instruction(),
 }
 
@@ -29,7 +31,11 @@ def fitting(table: Table) -> tuple[str, str]:
         return "instruction", f"prompts in {' and '.join(columns)}, answers in {answer}"
     two = len(table.columns.input) == 2
     texts = "two text columns" if two else "a text column"
-    if kind_of(table) == "numbers":
+    kind = kind_of(table)
+    if kind == "any-of":
+        beside = table.columns.label is not None and table.columns.label not in table.data.column_names
+        return "multi-label", f"{texts} and {'label columns' if beside else 'a label column with several to a row'}"
+    if kind == "numbers":
         different = len(set(table.labels))
         return "text-regression", f"{texts} and a label column of {different:,} different numbers"
     return "text-pair" if two else "text-classification", f"{texts} and a label column"
