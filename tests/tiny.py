@@ -80,6 +80,25 @@ def save_model(folder: Path, configuration: Any, types: bool = False) -> Path:
     return folder
 
 
+CHAT = (
+    "{% for m in messages %}{{ ('[CLS] ' if m['role'] == 'user' else '') + m['content'] + (' story' if m['role'] == "
+    "'user' else ' [SEP]') + ' ' }}{% endfor %}"
+)
+
+
+def save_causal(folder: Path) -> Path:
+    """A small language model that was made for conversations: a question ends with the word story, an answer with
+    [SEP]."""
+    torch.manual_seed(0)
+    small = {**_SMALL, "hidden_size": 32, "vocab_size": 40, "max_position_embeddings": 64}
+    made = tf.LlamaConfig(**small, num_key_value_heads=2, bos_token_id=2, eos_token_id=3, pad_token_id=0)
+    tf.LlamaForCausalLM(made).save_pretrained(folder)
+    words = tokenizer()
+    words.eos_token, words.chat_template = "[SEP]", CHAT
+    words.save_pretrained(folder)
+    return folder
+
+
 def write_reviews(path: Path, rows: int, seed: int = 0) -> Path:
     """A csv of `rows` different texts; the label is told by the words of praise or blame in them."""
     rng = random.Random(seed)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from finetooth.check import check
     from finetooth.compare import compare
-    from finetooth.evaluate import answers, evaluate, evaluate_rows
+    from finetooth.evaluate import answers, evaluate, evaluate_rows, replies
     from finetooth.metrics import Metric
     from finetooth.plan import Plan
     from finetooth.readers import Ingredient, combine, read
@@ -46,6 +46,7 @@ _HOMES = {
     "evaluate_rows": "evaluate",
     "read": "readers",
     "rehearse": "rehearse",
+    "replies": "evaluate",
     "search": "search",
     "train": "train",
     "validate": "validate",
@@ -68,6 +69,7 @@ __all__ = [
     "evaluate_rows",
     "read",
     "rehearse",
+    "replies",
     "search",
     "train",
     "validate",

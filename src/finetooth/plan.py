@@ -112,7 +112,7 @@ class Data(Section):
 
     input: str = "auto"
     """The column with the text; `auto` takes the one named text or sentence."""
-    label: str = "auto"
+    label: str | None = "auto"
     """The column with the label; `auto` takes the one named label or target. Several columns of 0 and 1, with commas
     between their names, are the labels of which any may be true."""
     group: str | None = None

@@ -209,7 +209,8 @@ class Material:
         known = {**task.metrics, **{metric.name: metric for metric in metrics}}
         names, clusters = task.names(table), duplicates.of(table)
         strata = labels.strata(table, task.kind)
-        split = splits.holdout(table, near=clusters[1], strata=strata, **plan.split.model_dump())
+        how = plan.split.model_dump() | ({"stratify": False} if task.kind == "texts" else {})
+        split = splits.holdout(table, near=clusters[1], strata=strata, **how)
         if rows is not None:
             split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
         return Material(table, model, task, names, known, clusters, split, rows)

@@ -32,7 +32,7 @@ LABELS = {
 
 def says(name: str, kind: Kind) -> str:
     """What a baseline is, where the answers are of this kind."""
-    return {"one-of": {}, "numbers": NUMBERS, "any-of": LABELS}[kind].get(name, SAYS[name])
+    return {"numbers": NUMBERS, "any-of": LABELS}.get(kind, {}).get(name, SAYS[name])
 
 
 def strongest(metric: Metric, others: Mapping[str, Answers]) -> str:

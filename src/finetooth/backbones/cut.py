@@ -120,7 +120,9 @@ def difference(net: nn.Module, cut: Cut, inputs: Inputs, state: Tensor) -> float
         handle.remove()
         mask = inputs.get("attention_mask")
         hidden = left[0][mask.bool()] if ragged(inputs, left[0]) and mask is not None else left[0].flatten(1)
-        said.append([hidden.float(), logits.float()])
+        # A language model has logits for each token, and for the padding too.
+        told = logits[mask.bool()] if ragged(inputs, logits) and mask is not None and logits.ndim > 2 else logits
+        said.append([hidden.float(), told.float()])
     step = 32 * torch.finfo(state.dtype).eps
     gaps = [(a - b).norm() / ((a - a.mean(dim=0)).norm() + step * a.norm()) for a, b in zip(*said, strict=True)]
     return float(torch.stack(gaps).max())

@@ -59,7 +59,7 @@ def card(report: Mapping[str, Any]) -> str:
     data = [
         ("source", PurePath(report["data"]["source"]).name),
         ("input", ", ".join(report["data"]["input"])),
-        ("label", report["data"]["label"]),
+        ("label", report["data"]["label"] or "in the same column"),
         ("train rows", words.count(rows["train"])),
         ("validation rows", words.count(rows["validation"])),
         ("test rows", words.count(rows["test"])),

@@ -107,7 +107,9 @@ def rendered(tokenizer: Any, messages: Sequence[Message]) -> Rendered:
                 "which of its text are answers; give each row one question and its answer."
             )
         end = at + len(content)
-        end += max((len(t) for t in _ends(tokenizer) if whole.startswith(t, end)), default=0)
+        behind = len(whole) - len(whole[end:].lstrip(" "))  # some templates put a space before the end token
+        mark = max((len(t) for t in _ends(tokenizer) if whole.startswith(t, behind)), default=0)
+        end = behind + mark if mark else end
         if content:
             answers.append((at, end))
         text = whole[:end]

@@ -1,0 +1,187 @@
+"""A language model learns to answer: on the answers alone, with the whole machinery."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers as tf
+
+import finetooth as ft
+from finetooth.errors import DataError, Interrupted, ModelError
+from finetooth.loop import fit
+from finetooth.predict import predict
+from finetooth.prepare import Job, prepare
+from finetooth.tasks import TASKS
+from tests import tiny
+from tests.test_train import StopAt
+
+PLAN: dict[str, Any] = {"epochs": 8, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-2, "freeze": 0}
+
+
+@pytest.fixture(scope="module")
+def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 questions; the answer says whether the words praise or blame."""
+    path, draw = tmp_path_factory.mktemp("talks") / "talks.jsonl", random.Random(0)
+    rows = []
+    for _ in range(300):
+        kind = draw.choice([tiny.GOOD, tiny.BAD])
+        asked = " ".join(draw.sample(tiny.PLAIN, draw.randint(2, 6)) + draw.sample(kind, 2))
+        rows.append({"prompt": asked, "completion": "bright warm" if kind is tiny.GOOD else "cold dull"})
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save_causal(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="module")
+def run(talks: Path, llama: Path, tmp_path_factory: pytest.TempPathFactory) -> ft.Run:
+    return ft.train(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path_factory.mktemp("talk") / "run")
+
+
+def of(talks: Path, llama: Path, **plan: Any) -> Job:
+    return prepare(ft.read(talks), ft.Plan.of({**PLAN, **plan}), str(llama))
+
+
+def test_only_the_tokens_of_the_answers_are_targets(talks: Path, llama: Path) -> None:
+    job = of(talks, llama)
+    rows = np.arange(7)
+    inputs, targets = job.task.collate(job.rows, rows, job.backbone.tokenizer.pad_token_id)
+    table, tokenizer = ft.read(talks), job.backbone.tokenizer
+    right = [f"{table.labels[table.position[job.rows.ids[i]]]} [SEP]" for i in rows]
+    assert tokenizer.decode(targets.tolist()) == " ".join(right)
+    assert int(inputs["reads"].sum()) == len(targets) == int(job.rows.counts[rows].sum())
+
+
+def test_the_loss_is_that_of_transformers_with_the_prompt_masked(talks: Path, llama: Path) -> None:
+    job = of(talks, llama)
+    rows = np.arange(9)
+    inputs, targets = job.task.collate(job.rows, rows, job.backbone.tokenizer.pad_token_id)
+    net = job.backbone.net.eval()
+    ours = torch.nn.functional.cross_entropy(job.task.logits(net, inputs), targets)
+    labels = torch.full_like(inputs["input_ids"], -100)
+    labels[:, 1:][inputs["reads"][:, :-1]] = inputs["input_ids"][:, 1:][inputs["reads"][:, :-1]]
+    theirs = net(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], labels=labels).loss
+    assert ours.item() == pytest.approx(theirs.item(), abs=1e-6)
+
+
+def test_pieces_of_a_batch_make_the_gradient_of_the_whole(talks: Path, llama: Path) -> None:
+    """Every token of an answer counts alike, however the step is cut."""
+    found = []
+    for how in ({"batch_size": 16}, {"batch_size": 4, "gradient_accumulation_steps": 4}):
+        job = of(talks, llama, **how)
+        next(iter(fit(job.state(), job.batches, job.recipe, job.scores)))
+        found.append({name: p.detach().clone() for name, p in job.backbone.net.named_parameters()})
+    for name in found[0]:
+        torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-4, atol=1e-5)
+
+
+def test_it_learns_to_answer_and_is_judged_against_the_model_as_it_was(run: ft.Run) -> None:
+    report = ft.evaluate(run)
+    assert report["task"] == "instruction" and set(report["baselines"]) == {"untuned"}
+    assert report["test"]["loss"]["value"] < report["baselines"]["untuned"]["test"]["loss"] / 2
+    said = report["written"]
+    assert said["exact_match"]["after"]["value"] > 0.8 > said["exact_match"]["before"]["value"]
+    assert report["forgetting"]["probe"] and report["verdict"]["says"]
+    page = (run.path / "report.html").read_text()
+    assert "What it writes, before and after" in page and "bright warm" in page
+
+
+def test_transformers_alone_writes_the_same(run: ft.Run, talks: Path) -> None:
+    table = ft.read(talks)
+    ids = run.split.validation[:8]
+    ours = ft.replies(run, table, ids).texts
+    net = tf.AutoModelForCausalLM.from_pretrained(run.model)
+    tokenizer = tf.AutoTokenizer.from_pretrained(run.model)
+    for row_id, text in zip(ids, ours, strict=True):
+        asked = tokenizer.apply_chat_template(
+            [{"role": "user", "content": table.inputs[table.position[row_id]][0]}],
+            add_generation_prompt=True,
+            return_tensors="pt",
+            return_dict=True,
+        )
+        out = net.generate(**asked, max_new_tokens=8, do_sample=False, pad_token_id=0, eos_token_id=3)
+        assert tokenizer.decode(out[0, asked["input_ids"].shape[1] :], skip_special_tokens=True).strip() == text
+
+
+def test_a_row_is_found_as_likely_alone_as_among_others(run: ft.Run, talks: Path) -> None:
+    table, task = ft.read(talks), TASKS["instruction"]
+    net, tokenizer = task.tuned(run.model)
+    how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
+    together = predict(net, task, task.encode(table, table.ids[:20], [], tokenizer, 48), [], **how)
+    for i, row_id in enumerate(table.ids[:20]):
+        alone = predict(net, task, task.encode(table, [row_id], [], tokenizer, 48), [], **how)
+        np.testing.assert_allclose(alone.said[0], together.said[i], atol=1e-4)
+
+
+def test_with_and_without_the_store_the_same(
+    talks: Path, llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINETOOTH_CACHE", str(tmp_path / "cache"))
+    said = []
+    for cache in ("off", "auto"):
+        plan = ft.Plan.of({**PLAN, "epochs": 2, "freeze": 1, "cache": cache})
+        run = ft.train(ft.read(talks), plan, model=str(llama), out=tmp_path / cache)
+        said.append(run.predictions("validation").said)
+    assert any((tmp_path / "cache" / "prefix").iterdir())
+    np.testing.assert_allclose(said[0], said[1], atol=1e-3)
+
+
+def test_stopped_and_resumed_it_ends_in_the_same_bits(run: ft.Run, talks: Path, llama: Path, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        ft.train(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "run", progress=StopAt(20))
+    again = ft.train(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "run", resume=True)
+    np.testing.assert_array_equal(again.predictions("validation").said, run.predictions("validation").said)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it
+def test_an_adapter_alone_learns_and_loads_in_peft_alone(talks: Path, llama: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    plan = ft.Plan.of({**PLAN, "adapter": {"type": "lora", "r": 4}})
+    run = ft.train(ft.read(talks), plan, model=str(llama), out=tmp_path / "run")
+    assert run.predictions("validation").arrow().num_rows == 30
+    base = tf.AutoModelForCausalLM.from_pretrained(llama)
+    net = PeftModel.from_pretrained(base, run.adapter).eval()
+    merged = tf.AutoModelForCausalLM.from_pretrained(run.model).eval()
+    ids = torch.tensor([[2, 5, 17, 9]])
+    with torch.inference_mode():
+        torch.testing.assert_close(net(ids).logits, merged(ids).logits, rtol=1e-4, atol=1e-4)
+        assert not torch.allclose(merged(ids).logits, tf.AutoModelForCausalLM.from_pretrained(llama)(ids).logits)
+    assert torch.equal(merged.model.norm.weight, base.model.norm.weight)
+
+
+def test_conversations_in_one_column_and_predict_for_questions_alone(
+    talks: Path, llama: Path, run: ft.Run, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in talks.read_text().splitlines()[:60]]
+    told = [
+        {"messages": [{"role": "user", "content": r["prompt"]}, {"role": "assistant", "content": r["completion"]}]}
+        for r in rows
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, told)), encoding="utf-8")
+    other = ft.train(
+        ft.read(tmp_path / "m.jsonl"), ft.Plan.of({**PLAN, "epochs": 1}), model=str(llama), out=tmp_path / "run"
+    )
+    assert other.plan.task == "instruction"
+    (tmp_path / "q.csv").write_text("prompt\nfilm scene bright warm\n", encoding="utf-8")
+    table = ft.read(tmp_path / "q.csv", input="prompt", labelled=False)
+    assert ft.replies(run, table, table.ids).texts == ["bright warm"]
+
+
+def test_an_encoder_is_refused_with_what_is_needed(talks: Path, tiny_bert: Path) -> None:
+    with pytest.raises(ModelError, match="causal language model"):
+        prepare(ft.read(talks), ft.Plan.of(PLAN), str(tiny_bert))
+
+
+def test_rows_whose_answer_is_cut_away_are_refused(talks: Path, llama: Path) -> None:
+    with pytest.raises(DataError, match="nothing is left within max_length 5"):
+        of(talks, llama, max_length=5)
