@@ -1,8 +1,8 @@
 """Questions about a passage answered by SmolLM2-135M, before and after LoRA. Run: python bench/instruction.py
 
-DisflQA (1,000 questions with slips of the tongue, answers of a few words, grouped by passage), recipes/instruction.yaml,
-split seed 0; three training seeds, or so many as are named. What is told: loss per token of the right answers, exact match
-and token F1 of what is written to the sealed rows, both with the model as it was, and the verdict.
+DisflQA (1,000 questions with slips of the tongue, answers of a few words, grouped by passage), split seed 0,
+recipes/instruction.yaml; three training seeds, or so many as are named. What is told: loss per token of the right
+answers, exact match and token F1 of what is written to the sealed rows, both with the model as it was, and the verdict.
 """
 
 from __future__ import annotations
