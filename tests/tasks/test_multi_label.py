@@ -245,7 +245,7 @@ def test_rare_labels_are_in_every_part(labelled: Path, tiny_bert: Path) -> None:
         ({"label_smoothing": 0.1}, "label_smoothing: found 0.1, but several labels"),
         ({"loss": "focal"}, "loss: focal is not for this task"),
         ({"threshold": {"good": {"bad": 2}}}, "threshold: found what mistakes cost"),
-        ({"threshold": "mean_average_precision"}, "a metric of probabilities, which no threshold moves"),
+        ({"threshold": "micro_f1"}, "threshold: found micro_f1, expected argmax or auto"),
         ({"class_weights": {"goood": 2.0}}, "there is no label 'goood'"),
     ],
 )
@@ -260,6 +260,24 @@ def test_a_label_that_the_model_does_not_know_is_refused_by_row(run: ft.Run, tmp
     )
     with pytest.raises(DataError, match=r"new.jsonl, line 2: the label 'odd' is in no row|row 2: the label 'odd'"):
         ft.evaluate_rows(run, read(tmp_path / "new.jsonl"))
+
+
+def test_the_dry_run_and_the_checks_know_several_labels(labelled: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    table = read(labelled)
+    foretold = ft.rehearse(table, ft.Plan.of(PLAN), model=str(tiny_bert), out=tmp_path / "run")
+    assert foretold["plan"]["task"] == "multi-label"
+    checked = ft.check(table)
+    job = prepare(table, ft.Plan.of(PLAN), str(tiny_bert))
+    assert checked.sample.split == job.split and checked.sample.names == []
+    assert not {finding.check for finding in checked.findings} & {"missing label", "too many classes", "single class"}
+
+
+def test_one_label_alone_is_learnt_too(tiny_bert: Path, tmp_path: Path) -> None:
+    lines = [json.dumps({"text": text, "labels": ["good"] if "good" in own else []}) for text, own in rows(100).items()]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    plan = ft.Plan.of({**PLAN, "epochs": 1})
+    run = ft.train(read(tmp_path / "rows.jsonl"), plan, model=str(tiny_bert), out=tmp_path / "run")
+    assert ft.evaluate(run)["detail"]["test"]["labels"][0]["label"] == "good"
 
 
 def test_the_weight_of_a_true_label_is_its_rarity(labelled: Path, tiny_bert: Path) -> None:

@@ -274,6 +274,15 @@ def test_classification_of_numbers_is_refused_with_the_right_task(ratings: Path,
         prepare(read(ratings), ft.Plan.of({**PLAN, "task": "text-classification"}), str(tiny_bert))
 
 
+def test_the_dry_run_and_the_checks_know_numbers(ratings: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    table = read(ratings)
+    foretold = ft.rehearse(table, ft.Plan.of(PLAN), model=str(tiny_bert), out=tmp_path / "run")
+    assert foretold["plan"]["task"] == "text-regression"
+    checked = ft.check(table)
+    assert checked.sample.split == prepare(table, ft.Plan.of(PLAN), str(tiny_bert)).split
+    assert checked.sample.names == [] and "too many classes" not in {f.check for f in checked.findings}
+
+
 def test_the_parts_have_the_same_spread_of_numbers(ratings: Path, tiny_bert: Path) -> None:
     table = read(ratings)
     split = prepare(table, ft.Plan.of(PLAN), str(tiny_bert)).split

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support
+from sklearn.metrics import average_precision_score
 
 from finetooth.table import AnyOf, Table
 
@@ -19,17 +19,17 @@ def detail(p: AnyOf, table: Table) -> dict[str, Any]:
 
 def by_label(p: AnyOf) -> list[dict[str, Any]]:
     """Precision, recall and F1 at its threshold, average precision (None where no row has it), rows and given."""
-    precision, recall, f1, rows = precision_recall_fscore_support(p.labels, p.decided, average=None, zero_division=0)
+    right, rows, given = ((each == 1).sum(axis=0) for each in (p.labels & p.decided, p.labels, p.decided))
     thresholds = np.full(len(p.names), 0.5) if p.thresholds is None else p.thresholds
     return [
         {
             "label": name,
-            "precision": float(precision[c]),
-            "recall": float(recall[c]),
-            "f1": float(f1[c]),
+            "precision": float(right[c] / max(given[c], 1)),
+            "recall": float(right[c] / max(rows[c], 1)),
+            "f1": float(2 * right[c] / max(rows[c] + given[c], 1)),
             "average_precision": float(average_precision_score(p.labels[:, c], p.said[:, c])) if rows[c] else None,
             "rows": int(rows[c]),
-            "predicted": int(p.decided[:, c].sum()),
+            "predicted": int(given[c]),
             "threshold": float(thresholds[c]),
         }
         for c, name in enumerate(p.names)
