@@ -17,6 +17,7 @@ from finetooth.run import Run
 DEFAULT = Plan().values()
 FACTS = Facts(
     task=("text-classification", "a text column and a label column"),
+    new_head=True,
     loss=("cross-entropy", "one of several classes"),
     metric=("macro_f1", "the largest class has 500 rows, the smallest 100"),
     rows=600,

@@ -1,4 +1,4 @@
-"""What stands in a label column: one of several classes, a number, or any of several labels.
+"""What stands in a label column: one of several classes, a number, any of several labels, or an answer in words.
 
 Says which, reads it, and gives each row the class among whose rows it is dealt to the parts.
 """
@@ -29,9 +29,12 @@ SEPARATORS = ("|", ";", ",")  # between the labels of a cell
 def kind_of(table: Table) -> Kind:
     """What the labels look like.
 
-    Several labels where the cells are lists, or where separators part them into fewer names than there are cells;
-    numbers where there are many different ones and each stands in few rows, or has a fraction; else classes.
+    Texts where prompts stand beside them, or where they are part of conversations; several labels where the cells are
+    lists, or where separators part them into fewer names than there are cells; numbers where there are many different
+    ones and each stands in few rows, or has a fraction; else classes.
     """
+    if table.columns.talk:
+        return "texts"
     labels = [label for label in table.labels if label is not None]
     if labels and (_lists(labels) or _recurring(labels)):
         return "any-of"

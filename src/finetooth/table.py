@@ -22,6 +22,8 @@ from finetooth.errors import DataError
 from finetooth.findings import Finding
 
 PARTS = ("train", "validation", "test")
+TALKS = ("messages", "conversations")  # columns that hold whole conversations, answers included
+ASKED = ((("prompt",), "completion"), (("instruction", "input"), "output"), (("instruction",), "output"))
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Columns:
     id: str | None = None
     time: str | None = None
     weights: str | None = None
+
+    @property
+    def talk(self) -> bool:
+        """Whether they have the usual names of conversations, or of prompts and their answers."""
+        asked = tuple(name.lower() for name in self.input)
+        return (self.label is None and asked[0] in TALKS) or (asked, (self.label or "").lower()) in ASKED
 
     def roles(self) -> dict[str, Any]:
         """As data.json keeps it."""

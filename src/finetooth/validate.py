@@ -69,6 +69,8 @@ def validate(
     if not going_on:
         run.refuse_occupied()
     material = Material.of(table, plan, model, rows=rows, metrics=metrics)
+    if material.task.kind == "texts":
+        raise PlanError("task: cross-validation is not there for instruction in this version; use train and evaluate.")
     dealt = deal(material, plan, folds, repeats)
     job = material.job(plan)
     further = {"folds": folds, "repeats": repeats, "metrics": sorted(material.metrics)}

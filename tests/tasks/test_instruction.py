@@ -13,7 +13,7 @@ import torch
 import transformers as tf
 
 import finetooth as ft
-from finetooth.errors import DataError, Interrupted, ModelError
+from finetooth.errors import DataError, Interrupted, ModelError, PlanError
 from finetooth.loop import fit
 from finetooth.predict import predict
 from finetooth.prepare import Job, prepare
@@ -185,3 +185,15 @@ def test_an_encoder_is_refused_with_what_is_needed(talks: Path, tiny_bert: Path)
 def test_rows_whose_answer_is_cut_away_are_refused(talks: Path, llama: Path) -> None:
     with pytest.raises(DataError, match="nothing is left within max_length 5"):
         of(talks, llama, max_length=5)
+
+
+def test_what_is_not_there_for_it_is_refused_in_words(talks: Path, llama: Path, tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="cross-validation is not there for instruction"):
+        ft.validate(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "crossed", folds=3)
+    with pytest.raises(PlanError, match="class_weights: found auto, but there are no classes"):
+        of(talks, llama, class_weights="auto")
+
+
+def test_answers_in_words_are_not_taken_for_classes(talks: Path) -> None:
+    found = {finding.check for finding in ft.check(ft.read(talks)).findings}
+    assert not found & {"rare classes", "imbalance", "suspected labels", "contradictions", "test size"}

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from finetooth.errors import DataError, listed, nearest, shown
 from finetooth.findings import Finding
-from finetooth.readers.columns import ASKED, TALKS, choose, unnamed
+from finetooth.readers.columns import choose, unnamed
 from finetooth.readers.files import READERS, read_file
 from finetooth.readers.folder import Piece, read_parts
 from finetooth.readers.hub import HUB, is_saved, read_hub, read_saved
@@ -17,7 +17,7 @@ from finetooth.readers.mix import MIXES, Ingredient, combine, read_mix
 from finetooth.readers.places import Shared, Spans
 from finetooth.table import Table
 
-__all__ = ["ASKED", "HUB", "READERS", "TALKS", "Ingredient", "combine", "read"]
+__all__ = ["HUB", "READERS", "Ingredient", "combine", "read"]
 
 
 def read(

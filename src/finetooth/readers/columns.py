@@ -8,13 +8,11 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from finetooth.errors import DataError, listed, nearest, shown
-from finetooth.table import Columns
+from finetooth.table import ASKED, TALKS, Columns
 
 INPUTS = ("text", "sentence")
 PAIRS = (("text", "text_pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
 LABELS = ("label", "target")
-TALKS = ("messages", "conversations")  # columns that hold whole conversations, answers included
-ASKED = ((("prompt",), "completion"), (("instruction", "input"), "output"), (("instruction",), "output"))
 NAME = re.compile(r"[^\W\d][\w.:#%/()-]*( [\w.:#%/()-]+){0,3}")  # a word or a few
 LOOKED_AT = 1000  # rows
 

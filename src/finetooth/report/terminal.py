@@ -41,7 +41,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         _show_labels(detail["labels"], part, console)
     elif "points" in detail:
         _show_values(detail, part, console)
-    if report["written"] is not None:
+    if report.get("written"):  # runs of earlier versions know of none
         _show_written(report["written"], console)
 
     for item in report["diagnosis"]:

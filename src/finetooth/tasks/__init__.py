@@ -1,7 +1,6 @@
 """Tasks: what is particular about one kind of job. One file each; `TASKS` gives them their names."""
 
 from finetooth.labels import kind_of
-from finetooth.readers import ASKED, TALKS
 from finetooth.table import Table
 from finetooth.tasks.base import READS, Encoded, Task, tokenized
 from finetooth.tasks.chat import asked, conversation, question
@@ -24,11 +23,9 @@ TASKS: dict[str, Task] = {
 
 def fitting(table: Table) -> tuple[str, str]:
     """The task that these rows make, and the reason in words."""
-    columns, answer = tuple(name.lower() for name in table.columns.input), (table.columns.label or "").lower()
-    if not answer and columns[0] in TALKS:
-        return "instruction", "a column of conversations"
-    if (columns, answer) in ASKED:
-        return "instruction", f"prompts in {' and '.join(columns)}, answers in {answer}"
+    if table.columns.talk:
+        asked, answer = " and ".join(table.columns.input), table.columns.label
+        return "instruction", f"prompts in {asked}, answers in {answer}" if answer else f"conversations in {asked}"
     two = len(table.columns.input) == 2
     texts = "two text columns" if two else "a text column"
     kind = kind_of(table)

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth.errors import DataError, ModelError
-from finetooth.readers import TALKS
-from finetooth.table import Table
+from finetooth.table import TALKS, Table
 
 ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}  # of ShareGPT and its kin
 KNOWN = ("system", "user", "assistant", "tool")
