@@ -46,7 +46,11 @@ def sides(run: ft.Run, texts: list[str]) -> dict[str, Callable[[], np.ndarray]]:
     def ours(precision: str) -> Callable[[], np.ndarray]:
         def ask() -> np.ndarray:
             encoded = tokenized(
-                texts, tokenizer, int(plan.max_length), ids=list(map(str, range(len(texts)))), targets=targets
+                [(text,) for text in texts],
+                tokenizer,
+                int(plan.max_length),
+                ids=list(map(str, range(len(texts)))),
+                targets=targets,
             )
             how = {"pad": tokenizer.pad_token_id, "precision": precision, "device": machine.device()}
             return predict(net, task, encoded, names, **how).probabilities

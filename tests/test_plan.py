@@ -15,7 +15,14 @@ from finetooth.run import Run
 
 DEFAULT = Plan().values()
 FACTS = Facts(
-    rows=600, largest_class=500, smallest_class=100, parameters=22_000_000, limit=256, fast_bf16=False, machine="cpu"
+    task=("text-classification", "a text column and a label column"),
+    rows=600,
+    largest_class=500,
+    smallest_class=100,
+    parameters=22_000_000,
+    limit=256,
+    fast_bf16=False,
+    machine="cpu",
 )
 
 
@@ -342,7 +349,7 @@ def test_what_the_user_set_is_kept_and_needs_no_reason(key: str) -> None:
 
 
 def test_choices_follow_the_facts() -> None:
-    even = Facts(600, 299, 100, 110_000_000, 512, True, "a GPU")
+    even = Facts(("text-classification", "so"), 600, 299, 100, 110_000_000, 512, True, "a GPU")
     here, there = resolve(Plan(), FACTS)[0], resolve(Plan(), even)[0]
     assert (here.precision, there.precision) == ("fp32", "bf16")
     assert (here.metric_for_best_model, there.metric_for_best_model) == ("macro_f1", "accuracy")
@@ -352,7 +359,7 @@ def test_choices_follow_the_facts() -> None:
 
 def test_more_rows_take_no_more_epochs() -> None:
     epochs = [
-        float(resolve(Plan(), Facts(rows, rows, 1, 10**7, 128, False, "cpu"))[0].epochs)
+        float(resolve(Plan(), Facts(("text-classification", "so"), rows, rows, 1, 10**7, 128, False, "cpu"))[0].epochs)
         for rows in (10, 499, 500, 1999, 2000, 4999, 5000, 10**6)
     ]
     assert epochs == sorted(epochs, reverse=True)

@@ -45,8 +45,8 @@ def config(kind: str, vocabulary: int = 40, blocks: int = 2) -> Any:
     return made[kind]()
 
 
-def tokenizer() -> Any:
-    """A word tokenizer that knows the words of these texts."""
+def tokenizer(types: bool = False) -> Any:
+    """A word tokenizer that knows the words of these texts; with `types` it says in which of two a token stands."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
@@ -55,7 +55,12 @@ def tokenizer() -> Any:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *GOOD, *BAD, *PLAIN]
     made = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     made.pre_tokenizer = Whitespace()
-    made.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    made.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1" if types else "[CLS] $A [SEP] [SEP] $B [SEP]",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    named = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]} if types else {}
     return tf.PreTrainedTokenizerFast(
         tokenizer_object=made,
         pad_token="[PAD]",
@@ -63,14 +68,15 @@ def tokenizer() -> Any:
         cls_token="[CLS]",
         sep_token="[SEP]",
         model_max_length=48,
+        **named,
     )
 
 
-def save_model(folder: Path, configuration: Any) -> Path:
+def save_model(folder: Path, configuration: Any, types: bool = False) -> Path:
     """A pre-trained encoder as people publish it: the base model without a head, and its tokenizer."""
     torch.manual_seed(0)
     tf.AutoModel.from_config(configuration).save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
+    tokenizer(types).save_pretrained(folder)
     return folder
 
 

@@ -25,10 +25,10 @@ HELD_OUT = 5  # one row of so many chooses the probe's penalty
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a table: their ids, texts and class numbers."""
+    """Some rows of a table: their ids, the texts of each, and class numbers."""
 
     ids: Sequence[str]
-    texts: Sequence[str]
+    inputs: Sequence[Sequence[str]]
     targets: NDArray[np.int64]
 
     @staticmethod
@@ -37,7 +37,12 @@ class Rows:
         number = {name: i for i, name in enumerate(names)}
         places = [table.position[i] for i in ids]
         targets = np.array([number.get(table.labels[r] or "", -1) for r in places], dtype=np.int64)
-        return Rows(ids, ["\n".join(table.inputs[r]) for r in places], targets)
+        return Rows(ids, [table.inputs[r] for r in places], targets)
+
+    @property
+    def texts(self) -> list[str]:
+        """All that stands in a row, as one text."""
+        return ["\n".join(cells) for cells in self.inputs]
 
     def said(self, probabilities: NDArray[np.float64], names: list[str]) -> Predictions:
         """What somebody says of these rows, shape (rows, classes)."""
@@ -46,7 +51,7 @@ class Rows:
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """Some of the rows, in this order."""
         chosen = rows.tolist()
-        return Rows([self.ids[r] for r in chosen], [self.texts[r] for r in chosen], self.targets[rows])
+        return Rows([self.ids[r] for r in chosen], [self.inputs[r] for r in chosen], self.targets[rows])
 
 
 Answer = Callable[[Rows], NDArray[np.float64]]  # probabilities, (rows, classes)
@@ -122,7 +127,7 @@ class Reader:
         return predict(self.net.to(machine.device()), self.task, self._encoded(rows), names, **self._how())
 
     def _encoded(self, rows: Rows) -> Encoded:
-        return tokenized(rows.texts, self.tokenizer, self.max_length, ids=rows.ids, targets=rows.targets)
+        return tokenized(rows.inputs, self.tokenizer, self.max_length, ids=rows.ids, targets=rows.targets)
 
     def _how(self) -> dict[str, Any]:
         pad = self.tokenizer.pad_token_id

@@ -192,7 +192,8 @@ def forgotten(
 
 def _reading(reader: Reader) -> forgetting.Read:
     def states(texts: Sequence[str]) -> NDArray[np.float64]:
-        return reader.states(Rows([str(i) for i in range(len(texts))], texts, np.full(len(texts), -1)))
+        cells = [(text,) for text in texts]
+        return reader.states(Rows([str(i) for i in range(len(texts))], cells, np.full(len(texts), -1)))
 
     return states
 

@@ -26,7 +26,7 @@ from finetooth.run import WEIGHTS, Run
 from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
 from finetooth.table import Predictions, Split, Table
-from finetooth.tasks import TASKS
+from finetooth.tasks import TASKS, tokenized
 
 
 def evaluate(
@@ -126,14 +126,15 @@ def _looked_into(
     clean = p if plan.precision == "fp32" else replace(reader.predict(test, p.names), rule=p.rule)
     answered, changed = {}, {}
     for name in PERTURBATIONS:
-        spoiled = replace(test, texts=perturbed(test.texts, test.ids, name))
-        other = rows[[now != before for now, before in zip(spoiled.texts, test.texts, strict=True)]]
+        texts = [perturbed(column, test.ids, name) for column in zip(*test.inputs, strict=True)]
+        spoiled = replace(test, inputs=[*zip(*texts, strict=True)])
+        other = rows[[now != tuple(before) for now, before in zip(spoiled.inputs, test.inputs, strict=True)]]
         probabilities = clean.probabilities.copy()
         if len(other):
             probabilities[other] = reader.predict(spoiled.take(other), p.names).probabilities
         answered[name], changed[name] = replace(clean, probabilities=probabilities), len(other)
-    tokens = tokenizer(list(test.texts), verbose=False)["input_ids"]
-    lengths = {row_id: len(each) for row_id, each in zip(test.ids, tokens, strict=True)}
+    whole = tokenized(test.inputs, tokenizer, int(plan.max_length), ids=test.ids, targets=test.targets).whole
+    lengths = dict(zip(test.ids, whole.tolist(), strict=True))
     return {
         "slices": by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns]),
         "robustness": robustness(goal, clean, answered, changed, units_of(table.groups_of(p.ids), len(p.ids))),

@@ -258,6 +258,8 @@ class Prefix:
         ordered = self.rows.take(by_key)
         total.update(ordered.tokens.data)
         total.update(ordered.offsets.data)
+        if ordered.types is not None:
+            total.update(ordered.types.data)
         return total.hexdigest()[:32]
 
 

@@ -33,7 +33,7 @@ from finetooth.readers import read
 from finetooth.seeds import numbers, row_keys
 from finetooth.slices import refuse_unknown
 from finetooth.table import Predictions, Split, Table
-from finetooth.tasks import TASKS, Encoded, Task
+from finetooth.tasks import TASKS, Encoded, Task, fitting
 
 AT_ONCE = {
     "fp32": 512,
@@ -175,7 +175,7 @@ class Material:
 
         `rows` keeps at most so many rows of training and of validation.
         """
-        task = TASKS["text-classification"]
+        task = TASKS[plan.task if plan.task != "auto" else fitting(len(table.columns.input))[0]]
         known = {**task.metrics, **{metric.name: metric for metric in metrics}}
         names, clusters = task.names(table), duplicates.of(table)
         split = splits.holdout(table, near=clusters[1], **plan.split.model_dump())
@@ -192,7 +192,8 @@ class Material:
         """
         table, task, names, split = self.table, self.task, self.names, split or self.split
         refuse_unfit(plan, table, names, self.metrics)
-        backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch)
+        adapter = None if plan.adapter is None else plan.adapter.model_dump()
+        backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch, adapter=adapter)
         asked, (plan, reasons) = plan.precision, resolve(plan, _facts(table, split, backbone))
         if plan.precision == "bf16" and not backbone.takes_bf16():
             if asked == "bf16":
@@ -364,6 +365,7 @@ def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:
 def _facts(table: Table, split: Split, backbone: Backbone) -> Facts:
     counts = Counter(table.labels[table.position[i]] for i in split.train)
     return Facts(
+        task=fitting(len(table.columns.input)),
         rows=len(split.train),
         largest_class=max(counts.values()),
         smallest_class=min(counts.values()),

@@ -11,6 +11,7 @@ from finetooth.errors import DataError, listed, nearest, shown
 from finetooth.table import Columns
 
 INPUTS = ("text", "sentence")
+PAIRS = (("text", "text_pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
 LABELS = ("label", "target")
 NAME = re.compile(r"[^\W\d][\w.:#%/()-]*( [\w.:#%/()-]+){0,3}")  # a word or a few
 LOOKED_AT = 1000  # rows
@@ -49,7 +50,12 @@ def choose(
         )
         raise DataError(f"{source}: {why} the {flag}. Say which with --{flag} COLUMN; the columns are {listed(names)}.")
 
-    inputs = [named("input", part.strip()) for part in input.split(",")] if input else [guessed("input", INPUTS, True)]
+    if input:
+        inputs: list[str | None] = [named("input", part.strip()) for part in input.split(",")]
+    else:
+        pairs = [[name for half in pair for name in names if name.lower() == half] for pair in PAIRS]
+        pair = next((found for found in pairs if len(found) == 2), None)
+        inputs = [*pair] if pair else [guessed("input", INPUTS, True)]
     chosen = named("label", label) if label else guessed("label", LABELS, labelled)
     if len(set(inputs)) < len(inputs):
         doubled = next(name for i, name in enumerate(inputs) if name in inputs[:i])

@@ -11,6 +11,11 @@ import yaml
 from finetooth.report import words
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+PIPELINE = "text-classification"  # transformers' name for texts and for pairs of them
+ASKED = {
+    "text-classification": '"a text like those of the data set"',
+    "text-pair": '{"text": "a first text", "text_pair": "a second one"}',
+}
 MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -18,7 +23,7 @@ def card(report: Mapping[str, Any]) -> str:
     """A Hugging Face model card (Markdown with a YAML header) from the content of report.json."""
     header: dict[str, Any] = {
         "library_name": "transformers",
-        "pipeline_tag": report["task"],
+        "pipeline_tag": PIPELINE,
         "tags": ["finetooth"],
     }
     if HUB_ID.fullmatch(report["model"]):
@@ -78,8 +83,8 @@ def card(report: Mapping[str, Any]) -> str:
                 "## Use",
                 "```python\n"
                 "from transformers import pipeline\n\n"
-                f'classify = pipeline("{report["task"]}", model="path/to/this/directory")\n'
-                'classify("a text like those of the data set")\n'
+                f'classify = pipeline("{PIPELINE}", model="path/to/this/directory")\n'
+                f"classify({ASKED[report['task']]})\n"
                 "```",
                 "## Scores",
                 _table(scores),

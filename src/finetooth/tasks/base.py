@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,7 +22,8 @@ from finetooth.table import Table
 class Encoded:
     """Row i has the tokens from offsets[i] to offsets[i + 1]; targets are class numbers, -1 where unknown.
 
-    `whole` is the number of tokens of each row before it was cut at the limit.
+    `whole` is the number of tokens of each row before it was cut at the limit; `types` say of each token in which
+    of two texts it stands, where the network wants to know.
     """
 
     ids: Sequence[str]
@@ -29,18 +31,21 @@ class Encoded:
     offsets: NDArray[np.int64]
     targets: NDArray[np.int64]
     whole: NDArray[np.int64]
+    types: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, rows: NDArray[np.int64]) -> Encoded:
         """Some of the rows, in this order."""
+        parts = [slice(self.offsets[row], self.offsets[row + 1]) for row in rows]
         return Encoded(
             ids=[self.ids[row] for row in rows],
-            tokens=np.concatenate([self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows]),
+            tokens=np.concatenate([self.tokens[part] for part in parts]),
             offsets=np.concatenate([[0], np.cumsum(self.lengths[rows])]),
             targets=self.targets[rows],
             whole=self.whole[rows],
+            types=None if self.types is None else np.concatenate([self.types[part] for part in parts]),
         )
 
     @cached_property
@@ -55,25 +60,41 @@ class Encoded:
 
 
 def tokenized(
-    texts: Sequence[str], tokenizer: Any, max_length: int, *, ids: Sequence[str], targets: NDArray[np.int64]
+    inputs: Sequence[Sequence[str]],
+    tokenizer: Any,
+    max_length: int,
+    *,
+    ids: Sequence[str],
+    targets: NDArray[np.int64],
 ) -> Encoded:
-    """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
-    # verbose=False: the tokenizer would warn of long rows that are cut in the next line anyway. What else it would list
-    # for each row takes as long as the tokens do.
-    how = {"verbose": False, "return_attention_mask": False, "return_token_type_ids": False}
-    tokens: list[list[int]] = tokenizer(list(texts), **how)["input_ids"] if texts else []
-    lengths = [len(t) for t in tokens]
+    """Each row's text, or its two, with the tokenizer's special tokens; the longer is cut first, to `max_length`."""
+    # What a tokenizer would list besides takes as long as the tokens do; of one text there is nothing else to know.
+    kept: dict[str, Any] = {"return_attention_mask": False}
+    if inputs and len(inputs[0]) == 1:
+        kept["return_token_type_ids"] = False
+
+    def asked(rows: Sequence[Sequence[str]], **how: Any) -> Any:
+        return tokenizer(*map(list, zip(*rows, strict=True)), **kept, **how)
+
+    # verbose=False: the tokenizer would warn of long rows that are cut in the next line anyway.
+    found = asked(inputs, verbose=False) if inputs else {"input_ids": []}
+    tokens, types = found["input_ids"], found.get("token_type_ids")
+    lengths = [len(row) for row in tokens]
     long = [i for i, length in enumerate(lengths) if length > max_length]
     if long:
-        shortened = tokenizer([texts[i] for i in long], truncation=True, max_length=max_length, **how)["input_ids"]
-        for i, cut in zip(long, shortened, strict=True):
-            tokens[i] = cut
+        shortened = asked([inputs[i] for i in long], truncation=True, max_length=max_length)
+        for place, i in enumerate(long):
+            tokens[i] = shortened["input_ids"][place]
+            if types is not None:
+                types[i] = shortened["token_type_ids"][place]
+    flat = None if types is None else np.array([t for row in types for t in row], dtype=np.int8)
     return Encoded(
         ids=list(ids),
         tokens=np.array([t for row in tokens for t in row], dtype=np.int32),
-        offsets=np.cumsum([0, *(len(t) for t in tokens)], dtype=np.int64),
+        offsets=np.cumsum([0, *(len(row) for row in tokens)], dtype=np.int64),
         targets=targets,
         whole=np.array(lengths, dtype=np.int64),
+        types=flat if flat is not None and flat.any() else None,
     )
 
 
@@ -88,9 +109,19 @@ class Task(Protocol):
         """The label names of the table. Raises DataError when the task cannot be learnt from these labels."""
 
     def load(
-        self, model: str, names: list[str], *, seed: int, dropout: float | None = None, scratch: bool = False
+        self,
+        model: str,
+        names: list[str],
+        *,
+        seed: int,
+        dropout: float | None = None,
+        scratch: bool = False,
+        adapter: Mapping[str, Any] | None = None,
     ) -> Backbone:
-        """The pre-trained model, with a new head; from `scratch` the same network, all of it new."""
+        """The pre-trained model, with a new head; from `scratch` the same network, all of it new.
+
+        With an `adapter`, that and the head are all that learns.
+        """
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """These rows as tokens."""
@@ -105,10 +136,17 @@ class Task(Protocol):
         """(rows, classes), in fp32."""
 
 
-def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Token ids and attention mask, each (rows, longest of them)."""
+def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> dict[str, Tensor]:
+    """input_ids, attention_mask and, where there are two texts, token_type_ids; each (rows, longest of them)."""
     lengths = encoded.lengths[rows]
     mask = np.arange(lengths.max())[None, :] < lengths[:, None]
-    ids = np.full(mask.shape, pad, dtype=np.int64)
-    ids[mask] = np.concatenate([encoded.tokens[encoded.offsets[r] : encoded.offsets[r + 1]] for r in rows])
-    return ids, cast("NDArray[np.int64]", mask.astype(np.int64))
+
+    def spread(flat: NDArray[Any], empty: int) -> Tensor:
+        found = np.full(mask.shape, empty, dtype=np.int64)
+        found[mask] = np.concatenate([flat[encoded.offsets[r] : encoded.offsets[r + 1]] for r in rows])
+        return torch.from_numpy(found)
+
+    inputs = {"input_ids": spread(encoded.tokens, pad), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
+    if encoded.types is not None:
+        inputs["token_type_ids"] = spread(encoded.types, 0)
+    return inputs

@@ -23,14 +23,16 @@ class TextClassification:
     """Texts in one column, a class name in another."""
 
     metrics: Mapping[str, Metric] = CLASSIFICATION
+    columns = 1  # of texts
 
     def names(self, table: Table) -> list[str]:
         """The class names, numbers in numeric order; refused: missing labels, a single class, as many as rows."""
         _refuse_images(table)
-        if len(table.columns.input) != 1:
+        if len(table.columns.input) != self.columns:
+            one, two = "one column of texts, as text-classification has", "two columns of texts, as text-pair has"
             raise DataError(
-                f"{table.source}: {len(table.columns.input)} input columns were named; pairs of texts are not in this "
-                f"version, so name one with --input."
+                f"{table.source}: found {len(table.columns.input)} input columns ({', '.join(table.columns.input)}), "
+                f"expected {one if self.columns == 1 else two}; name them with --input, or leave task at auto."
             )
         missing = [i for i, label in enumerate(table.labels) if label is None]
         if missing:
@@ -60,25 +62,30 @@ class TextClassification:
         return names
 
     def load(
-        self, model: str, names: list[str], *, seed: int, dropout: float | None = None, scratch: bool = False
+        self,
+        model: str,
+        names: list[str],
+        *,
+        seed: int,
+        dropout: float | None = None,
+        scratch: bool = False,
+        adapter: Mapping[str, Any] | None = None,
     ) -> Backbone:
         """An encoder with a new classification head."""
-        return load_classifier(model, names, seed=seed, dropout=dropout, scratch=scratch)
+        return load_classifier(model, names, seed=seed, dropout=dropout, scratch=scratch, adapter=adapter)
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
         _refuse_images(table)
         number = {name: i for i, name in enumerate(names)}
         rows = [table.position[i] for i in ids]
-        texts = ["\n".join(table.inputs[r]) for r in rows]
+        inputs = [table.inputs[r] for r in rows]
         targets = np.array([number.get(table.labels[r] or "", -1) for r in rows], dtype=np.int64)
-        return tokenized(texts, tokenizer, max_length, ids=ids, targets=targets)
+        return tokenized(inputs, tokenizer, max_length, ids=ids, targets=targets)
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
-        """input_ids and attention_mask, each (rows, tokens); targets (rows,)."""
-        ids, mask = padded(encoded, rows, pad)
-        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-        return inputs, torch.from_numpy(encoded.targets[rows])
+        """What `padded` gives; targets (rows,)."""
+        return padded(encoded, rows, pad), torch.from_numpy(encoded.targets[rows])
 
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
         """(rows, classes)."""
