@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
@@ -24,6 +24,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from finetooth.errors import PlanError, nearest
 from finetooth.schedules import SCHEDULES
@@ -55,10 +56,10 @@ LATER: dict[str, Any] = {
     "augment": [],
     "average": None,
     "retain": None,
-    "adapter": None,
     "report_to": None,
 }
 LARGEST = 20 << 30  # bytes
+ADAPTER_RATE = 1e-3
 LATER_TASKS = (
     "token-classification",
     "image-classification",
@@ -128,6 +129,25 @@ class Data(Section):
         """What `read` is told of each role: the flag's column, else the plan's, else None, by convention."""
         planned = {role: None if name == "auto" else name for role, name in self.model_dump().items()}
         return {role: flags.get(role) or name for role, name in planned.items()}
+
+
+class Lora(Section):
+    """Small matrices beside those of the blocks learn in their place; PEFT's names."""
+
+    type: Literal["lora"] = "lora"
+    """The kind of adapter."""
+    r: Annotated[Whole, Field(ge=1)] = 8
+    """The rank of the small matrices."""
+    lora_alpha: Annotated[Number, Field(gt=0)] | None = None
+    """What they add is scaled by lora_alpha / r; null is twice r."""
+    lora_dropout: Share = 0.0
+    """Dropout before them."""
+    use_dora: bool = False
+    """Length and direction of each weight learn apart (DoRA)."""
+    use_rslora: bool = False
+    """Scale by lora_alpha / sqrt(r) instead, for large ranks (rsLoRA)."""
+    target_modules: list[str] | Auto = "auto"
+    """Which linear layers of a block, by the last part of their names; `auto` is every one."""
 
 
 class SplitPlan(Section):
@@ -236,6 +256,9 @@ class Plan(Section):
     """Stop after so many looks in a row without a better one."""
     metric_for_best_model: str = "auto"
     """Chooses the epoch that is kept. A metric of your own is module:name, with --allow-code module."""
+    adapter: Lora | None = None
+    """Leave the pre-trained weights as they are and learn small matrices beside them: {type: lora, r: 8}. They are
+    merged into the saved model, and kept as PEFT has them beside it."""
     threshold: str | dict[str, dict[str, Number]] = "argmax"
     """How probabilities become answers: argmax (the likeliest; of several labels those from a half on), auto or a
     metric (fitted on validation rows), or what mistakes cost, {true class: {answered class: cost}}. It moves labels,
@@ -287,6 +310,8 @@ class Plan(Section):
             yield "batch_tokens", "batch_size", "each says how large a batch is"
         if self.label_smoothing and self.loss not in ("auto", "cross-entropy"):
             yield "label_smoothing", "loss", "it is the cross-entropy's targets that are smoothed"
+        if self.adapter is not None and self.freeze == "all":
+            yield "freeze: all", "adapter", "only the head learns, so an adapter would not"
         if self.class_weights is not None and self.oversample:
             yield "class_weights", "oversample", "rare classes would be favoured twice"
 
@@ -424,6 +449,12 @@ def _later(name: str, given: Any, key: str) -> bool:
     return name in LATER
 
 
+def section_of(field: FieldInfo) -> type[Section] | None:
+    """The part of the plan that a key opens, where it opens one."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
+
+
 def _place(error: Any) -> list[str]:
     """The key that an error of pydantic speaks of, without its names for the arms of a union."""
     arms = ("constrained", "literal", "function", "float", "int")
@@ -434,10 +465,10 @@ def _sentence(error: Any) -> str:
     place = _place(error)
     key, section = place[-1] if place else "", Plan
     for parent in place[:-1]:
-        field = section.model_fields.get(parent)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Section)):
+        inner = section_of(section.model_fields[parent]) if parent in section.model_fields else None
+        if inner is None:
             break
-        section = field.annotation  # type: ignore[assignment]
+        section = inner  # type: ignore[assignment]
     if error["type"] == "extra_forbidden":
         known = [*section.model_fields, *(LATER if section is Plan else ())]
         known += ["preset"] if section is SplitPlan else []  # type: ignore[comparison-overlap]
@@ -479,6 +510,8 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
     decide("head_learning_rate", 1e-3, "the head is new and starts from nothing")
     if plan.freeze == "all":
         decide("learning_rate", chosen.get("head_learning_rate", plan.head_learning_rate), "only the head learns")
+    if plan.adapter is not None:
+        decide("learning_rate", ADAPTER_RATE, "an adapter starts from nothing, and there is little of it")
     decide("learning_rate", 1e-4 if small else 5e-5, f"{'a small' if small else 'a large'} model, {size}")
     epochs = 2 if facts.rows >= 5000 else 3 if facts.rows >= 2000 else 5 if facts.rows >= 500 else 10
     if plan.max_steps is not None:

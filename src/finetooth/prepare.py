@@ -224,7 +224,8 @@ class Material:
         table, task, names, split = self.table, self.task, self.names, split or self.split
         refuse_senseless(plan, task)
         refuse_unfit(plan, table, task, names, self.metrics)
-        backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch)
+        adapter = None if plan.adapter is None else plan.adapter.model_dump()
+        backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch, adapter=adapter)
         asked, (plan, reasons) = plan.precision, resolve(plan, _facts(table, split, backbone, task, names, plan))
         if plan.precision == "bf16" and not backbone.takes_bf16():
             if asked == "bf16":

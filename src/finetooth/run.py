@@ -77,6 +77,11 @@ class Run:
         return self.path / "model"
 
     @property
+    def adapter(self) -> Path:
+        """What learnt beside the model's matrices, as PEFT has it; only where the plan asked for an adapter."""
+        return self.path / "adapter"
+
+    @property
     def seeds(self) -> Path:
         """The folder of the runs that differ from this one in the training seed alone, each named by its seed."""
         return self.path / "seeds"
@@ -156,6 +161,7 @@ class Run:
         """Note in data.json the digests of what training leaves: the tuned model, the split, what baselines said."""
         data = self._unsealed()
         files = [file for file in self.model.iterdir() if file.is_file() and file.name != "README.md"]
+        files += [*self.adapter.glob("*")]
         files += [*(self.path / "predictions").iterdir(), self.path / "baselines.json", self.path / "probe.npz"]
         left = {str(file.relative_to(self.path)): _file_digest(file) for file in sorted(files) if file.is_file()}
         self.write("data.json", {**data, "sealed": {**self._digests(data, split), **left}})

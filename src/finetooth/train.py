@@ -61,6 +61,7 @@ def train(
         if scratch:
             progress.say("training the same network from scratch, nothing frozen")
             free: dict[str, Any] = {"rate": None, "freeze": 0, "unfreeze_every": None, "layer_decay": 1.0}
+            free |= {"adapter": None, "learning_rate": "auto"} if plan.adapter is not None else {}
             free |= {"learning_rate": plan.head_learning_rate} if plan.freeze == "all" else {}
             free |= {"head_learning_rate": plan.learning_rate} if plan.rate is not None else {}
             fresh = plan.model_copy(update=free)
@@ -169,8 +170,12 @@ def _end(
     """The model, what it says of the validation rows in fp32, as transformers will, the baselines, and the report."""
     clock = perf_counter()
     job, p, calibration = settle(job)
+    if job.backbone.adapted:
+        job.backbone.save_adapter(run.adapter)
+        gap = job.backbone.merge()
+        progress.say(f"{run.adapter}: the adapter as PEFT reads it; merged into the saved model, to {gap:.1g} a logit")
     job.backbone.save(run.model)
-    if job.plan.precision != "fp32":
+    if job.plan.precision != "fp32" or run.adapter.exists():
         p = job.look(job.backbone.net, precision="fp32")
     p, rule = decided(job.plan, job.metrics, p)
     if p.decisions is not None:

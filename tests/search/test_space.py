@@ -49,7 +49,7 @@ def test_what_was_written_is_what_varies() -> None:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({}, "nothing varies"),
     "a key that is not there": ({"lerning_rate": "1e-5..1e-3"}, "did you mean 'learning_rate'"),
-    "a key that is to come": ({"adapter": [None, 1]}, "'adapter' is not in this version"),
+    "a key that is to come": ({"retain": [None, 1]}, "'retain' is not in this version"),
     "the split": ({"split.seed": "0..3"}, r"split\.seed: cannot vary in a search: the rows would be dealt anew"),
     "the columns": ({"data": ["a", "b"]}, "data: cannot vary in a search"),
     "the seed": ({"seed": "0..9"}, "the seed that came out best would be luck"),

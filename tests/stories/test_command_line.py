@@ -116,7 +116,7 @@ MISTAKES: dict[str, tuple[Callable[..., list[object]], str]] = {
     "label missing": (_without_label, "1 of 240 rows have no label in the column 'label' (reviews.csv, row 3)"),
     "misspelt key": (lambda file, **_: ["train", file, "--set", "learning_rat=1"], "did you mean 'learning_rate'"),
     "value of the wrong kind": (lambda file, **_: ["train", file, "--set", "epochs=many"], "epochs: found 'many'"),
-    "a key for later": (lambda file, **_: ["train", file, "--set", "adapter={type: lora}"], "not in this version"),
+    "a key for later": (lambda file, **_: ["train", file, "--set", "retain=l2sp"], "not in this version"),
     "misspelt option": (lambda file, **_: ["train", file, "--modle", "x"], "--model"),
     "misspelt verb": (lambda file, **_: ["trian", file], "did you mean 'train'"),
     "a verb for later": (lambda file, **_: ["serve", file], "not in this version"),

@@ -22,12 +22,14 @@ from finetooth.errors import ModelError
 class Layers:
     """`names` of the depths, head first; the depth of each parameter and of each module, by name.
 
-    Every parameter stands here exactly once; one that is used at several depths belongs to the deepest.
+    Every parameter stands here exactly once; one that is used at several depths belongs to the deepest. Those of
+    `still` never learn, whatever their depth: an adapter learns in their place.
     """
 
     names: tuple[str, ...]
     parameters: Mapping[str, int]
     modules: Mapping[str, int]
+    still: frozenset[str] = frozenset()
 
     @property
     def deepest(self) -> int:
@@ -39,7 +41,7 @@ class Layers:
         for name, module in net.named_modules():
             module.training = not frozen(self.modules[name])
         for name, parameter in net.named_parameters():
-            parameter.requires_grad_(not frozen(self.parameters[name]))
+            parameter.requires_grad_(not frozen(self.parameters[name]) and name not in self.still)
             if not parameter.requires_grad:
                 parameter.grad = None
 

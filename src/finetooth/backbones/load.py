@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from logging import ERROR
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from finetooth.backbones.adapt import adapt, merge, save_adapter, unlearning
 from finetooth.backbones.attention import quicken
 from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
@@ -64,10 +65,23 @@ class Backbone:
         return _example(self.tokenizer)
 
     def save(self, folder: Path) -> None:
-        """A model directory that transformers loads alone."""
+        """A model directory that transformers loads alone; adapters have to be merged before."""
         with _quiet():
             self.net.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
+
+    @property
+    def adapted(self) -> bool:
+        """Whether adapters stand beside its matrices."""
+        return hasattr(self.net, "peft_config")
+
+    def save_adapter(self, folder: Path) -> None:
+        """What learnt, as PEFT reads it."""
+        save_adapter(self.net, self.layers, str(_located(self.source)), folder)
+
+    def merge(self) -> float:
+        """Add the adapters to the matrices beside which they stand; the largest difference of a logit."""
+        return merge(self.net, _example(self.tokenizer))
 
 
 def load_classifier(
@@ -78,12 +92,14 @@ def load_classifier(
     dropout: float | None = None,
     scratch: bool = False,
     problem: str = "single_label_classification",
+    adapter: Mapping[str, Any] | None = None,
 ) -> Backbone:
     """The model with a new head that has an output for each of `names`, all weights in fp32.
 
     `dropout`, where given, replaces every dropout share of the model's configuration. From `scratch` it is the same
-    network with none of its weights. `problem` is what transformers calls the kind of answers. Raises ModelError when
-    the model or its tokenizer is missing, or the weights do not fit the architecture.
+    network with none of its weights. With an `adapter`, the plan's, that and the head are all that learns. `problem` is
+    what transformers calls the kind of answers. Raises ModelError when the model or its tokenizer is missing, or the
+    weights do not fit the architecture.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -125,13 +141,19 @@ def load_classifier(
             f"{model}: the tokenizer knows {len(tokenizer)} tokens, the model only "
             f"{net.get_input_embeddings().weight.shape[0]}; they do not belong together."
         )
+    digest = _weights_digest(net)
+    if adapter is not None:
+        with torch.random.fork_rng():
+            torch.manual_seed(number(seed, "adapter"))
+            adapt(net, adapter)
+    by_depth = _quickened(net, tokenizer)
     return Backbone(
         net,
         tokenizer,
-        _quickened(net, tokenizer),
+        by_depth if adapter is None else replace(by_depth, still=unlearning(net, by_depth)),
         _limit(config, tokenizer),
         model,
-        weights_digest=_weights_digest(net),
+        weights_digest=digest,
         tokenizer_digest=sha256(_tokenizer_content(tokenizer).encode("utf-8", "surrogatepass")).hexdigest(),
         answers=answers,
     )

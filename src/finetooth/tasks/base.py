@@ -131,9 +131,19 @@ class Task(Protocol):
         """The labels of these rows as the loss takes them, (rows, ...)."""
 
     def load(
-        self, model: str, names: list[str], *, seed: int, dropout: float | None = None, scratch: bool = False
+        self,
+        model: str,
+        names: list[str],
+        *,
+        seed: int,
+        dropout: float | None = None,
+        scratch: bool = False,
+        adapter: Mapping[str, Any] | None = None,
     ) -> Backbone:
-        """The pre-trained model, with a new head; from `scratch` the same network, all of it new."""
+        """The pre-trained model, with a new head; from `scratch` the same network, all of it new.
+
+        With an `adapter`, that and the head are all that learns.
+        """
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """These rows as tokens."""

@@ -59,10 +59,17 @@ class TextRegression(Texts):
         labels.refuse_other(table)
 
     def load(
-        self, model: str, names: list[str], *, seed: int, dropout: float | None = None, scratch: bool = False
+        self,
+        model: str,
+        names: list[str],
+        *,
+        seed: int,
+        dropout: float | None = None,
+        scratch: bool = False,
+        adapter: Mapping[str, Any] | None = None,
     ) -> Backbone:
         """An encoder with a new head of one output. Raises ModelError where that could not be put into a unit."""
-        backbone = super().load(model, names, seed=seed, dropout=dropout, scratch=scratch)
+        backbone = super().load(model, names, seed=seed, dropout=dropout, scratch=scratch, adapter=adapter)
         if not movable(backbone.net, backbone.example()):
             raise ModelError(
                 f"{model}: the last layer of this network is no linear layer with a bias, expected one: it takes the "

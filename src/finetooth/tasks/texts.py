@@ -26,10 +26,19 @@ class Texts:
         raise NotImplementedError
 
     def load(
-        self, model: str, names: list[str], *, seed: int, dropout: float | None = None, scratch: bool = False
+        self,
+        model: str,
+        names: list[str],
+        *,
+        seed: int,
+        dropout: float | None = None,
+        scratch: bool = False,
+        adapter: Mapping[str, Any] | None = None,
     ) -> Backbone:
         """An encoder with a new head."""
-        return load_classifier(model, names, seed=seed, dropout=dropout, scratch=scratch, problem=self.problem)
+        return load_classifier(
+            model, names, seed=seed, dropout=dropout, scratch=scratch, adapter=adapter, problem=self.problem
+        )
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""

@@ -1,0 +1,88 @@
+"""Adapters: small matrices beside the pre-trained ones learn in their place. PEFT makes them and names their files.
+
+Hu et al. 2022 (LoRA), section 4.1; with `use_dora` Liu et al. 2024 (DoRA), section 4.1; with `use_rslora` Kalajdzievski
+2023 (A Rank Stabilization Scaling Factor), section 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from finetooth.backbones.layers import Layers, evaluating, stack_of
+from finetooth.errors import ModelError, PlanError, nearest
+
+MARK = "lora_"  # in the name of every parameter that PEFT's LoRA brings
+
+
+def adapt(net: Any, adapter: Mapping[str, Any]) -> None:
+    """Put an adapter beside the matrices of every block, in place: at first it changes nothing.
+
+    `adapter` is the plan's, with PEFT's names; without `target_modules` every linear layer of a block has one (Dettmers
+    et al. 2023, QLoRA, section 4). Raises PlanError for target_modules that the blocks do not have.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    name, stack = stack_of(net)
+    linear = {f"{name}.{place}" for place, part in stack.named_modules() if isinstance(part, nn.Linear)}
+    targets = linear
+    if adapter["target_modules"] != "auto":
+        kinds = {place.rpartition(".")[2] for place in linear}
+        for wanted in adapter["target_modules"]:
+            if wanted not in kinds:
+                raise PlanError(f"adapter.target_modules: there is no '{wanted}'; {nearest(wanted, sorted(kinds))}")
+        targets = {place for place in linear if place.rpartition(".")[2] in adapter["target_modules"]}
+    how = {key: value for key, value in adapter.items() if key not in ("type", "target_modules")}
+    how["lora_alpha"] = 2 * how["r"] if how["lora_alpha"] is None else how["lora_alpha"]
+    inject_adapter_in_model(LoraConfig(**how, target_modules=sorted(targets), task_type="SEQ_CLS"), net)
+
+
+def unlearning(net: nn.Module, layers: Layers) -> frozenset[str]:
+    """The parameters that an adapted network keeps as they are: all but the adapters' and the head's."""
+    named = layers.parameters.items()
+    return frozenset(name for name, depth in named if depth > 0 and MARK not in name)
+
+
+def save_adapter(net: Any, layers: Layers, source: str, folder: Path) -> None:
+    """adapter_config.json and adapter_model.safetensors as PEFT reads them, the head among `modules_to_save`."""
+    from peft import get_peft_model_state_dict
+
+    heads = sorted({name.rpartition(".")[0] for name, depth in layers.parameters.items() if depth == 0})
+    kept = dict(get_peft_model_state_dict(net))
+    kept |= {name: tensor for name, tensor in net.state_dict().items() if name.rpartition(".")[0] in heads}
+    config = net.peft_config["default"]
+    config.modules_to_save, config.base_model_name_or_path, config.inference_mode = heads, source, True
+    folder.mkdir(exist_ok=True)
+    config.save_pretrained(folder)
+    tensors = {f"base_model.model.{name}": tensor.detach().contiguous() for name, tensor in kept.items()}
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def merge(net: Any, example: Mapping[str, Tensor]) -> float:
+    """Add the adapters to the matrices beside which they stand, in place; the largest difference of a logit.
+
+    Raises ModelError where the merged network says something else than the adapted one.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    with torch.inference_mode(), evaluating(net):
+        before = net(**example).logits
+    for name, module in list(net.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge(safe_merge=True)
+            above, _, own = name.rpartition(".")
+            setattr(net.get_submodule(above), own, module.get_base_layer())
+    del net.peft_config
+    with torch.inference_mode(), evaluating(net):
+        after = net(**example).logits
+    gap = float((after - before).abs().max())
+    if not torch.allclose(after, before, rtol=1e-3, atol=1e-4):
+        raise ModelError(
+            f"{type(net).__name__}: merged with its adapters it says something else, by {gap:.2g} a logit."
+        )
+    return gap

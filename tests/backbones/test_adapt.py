@@ -1,0 +1,135 @@
+"""Adapters: they alone learn beside the head, what is saved loads in PEFT alone, and merged it is an ordinary model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers as tf
+
+import finetooth as ft
+from finetooth.backbones import load_classifier
+from finetooth.errors import Interrupted, PlanError
+from finetooth.loop import fit
+from finetooth.prepare import prepare
+from tests import tiny
+from tests.test_train import StopAt
+
+PLAN: dict[str, Any] = {"epochs": 6, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-2}
+LORA: dict[str, Any] = {"type": "lora", "r": 4}
+KINDS = ("bert", "roberta", "distilbert", "mpnet", "deberta-v2", "modernbert")
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_reviews(tmp_path_factory.mktemp("reviews") / "reviews.csv", 400)
+
+
+@pytest.fixture(scope="module")
+def run(reviews: Path, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> ft.Run:
+    plan = ft.Plan.of({**PLAN, "adapter": LORA})
+    return ft.train(ft.read(reviews), plan, model=str(tiny_bert), out=tmp_path_factory.mktemp("lora") / "run")
+
+
+def settings(**named: Any) -> dict[str, Any]:
+    return ft.Plan.of({"adapter": {**LORA, **named}}).values()["adapter"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("named", [{}, {"use_dora": True}, {"use_rslora": True}])
+def test_an_adapter_changes_nothing_at_first_and_merges_without_a_trace(
+    kind: str, named: dict[str, Any], tmp_path: Path
+) -> None:
+    model = str(tiny.save_model(tmp_path, tiny.config(kind)))
+    plain = load_classifier(model, ["a", "b"])
+    backbone = load_classifier(model, ["a", "b"], adapter=settings(**named))
+    example = dict(backbone.tokenizer(["film scene", "bright plot actor"], padding=True, return_tensors="pt"))
+    with torch.inference_mode():
+        before = plain.net.eval()(**example).logits
+        assert torch.allclose(backbone.net.eval()(**example).logits, before, atol=1e-5)
+    assert backbone.weights_digest == plain.weights_digest
+    with torch.no_grad():
+        for name, parameter in backbone.net.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0.0, 0.3)
+    with torch.inference_mode():
+        moved = backbone.net(**example).logits
+    assert not torch.allclose(moved, before, rtol=0, atol=1e-5)
+    assert backbone.merge() < 1e-4
+    assert not any("lora" in name for name, _ in backbone.net.named_parameters())
+    with torch.inference_mode():
+        assert torch.allclose(backbone.net(**example).logits, moved, atol=1e-4)
+
+
+def test_only_the_adapter_and_the_head_learn(reviews: Path, tiny_bert: Path) -> None:
+    job = prepare(ft.read(reviews), ft.Plan.of({**PLAN, "adapter": LORA}), str(tiny_bert))
+    before = {name: p.detach().clone() for name, p in job.backbone.net.named_parameters()}
+    for _ in fit(job.state(), job.batches, job.recipe, job.scores):
+        pass
+    moved = {name for name, p in job.backbone.net.named_parameters() if not torch.equal(p, before[name])}
+    layers = job.backbone.layers
+    assert moved and all("lora_" in name or layers.parameters[name] == 0 for name in moved)
+    assert {name for name in before if "lora_" in name and "embeddings" not in name} <= moved
+
+
+def test_a_lora_run_learns_and_transformers_alone_says_the_same(run: ft.Run, reviews: Path) -> None:
+    report = ft.evaluate(run)
+    assert report["test"]["accuracy"]["value"] > 0.75 and report["verdict"]["says"]
+    table = ft.read(reviews)
+    p = run.predictions("validation")
+    pipe = tf.pipeline("text-classification", model=str(run.model), top_k=None)
+    for row_id, probabilities in zip(p.ids[:10], p.probabilities, strict=False):
+        [answer] = pipe([table.inputs[table.position[row_id]][0]])
+        said = {each["label"]: each["score"] for each in answer}
+        assert [said[name] for name in p.names] == pytest.approx(probabilities.tolist(), abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it
+def test_the_adapter_loads_in_peft_alone_and_says_the_same(run: ft.Run, tiny_bert: Path, reviews: Path) -> None:
+    from peft import PeftModel
+
+    table, p = ft.read(reviews), run.predictions("validation")
+    base = tf.AutoModelForSequenceClassification.from_pretrained(tiny_bert, num_labels=2)
+    net = PeftModel.from_pretrained(base, run.adapter).eval()
+    tokenizer = tf.AutoTokenizer.from_pretrained(tiny_bert)
+    texts = [table.inputs[table.position[row_id]][0] for row_id in p.ids]
+    with torch.inference_mode():
+        said = net(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1).numpy()
+    np.testing.assert_allclose(said, p.probabilities, atol=1e-5)
+
+
+def test_a_stopped_lora_run_ends_in_the_same_bits(run: ft.Run, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    plan = ft.Plan.of({**PLAN, "adapter": LORA})
+    with pytest.raises(Interrupted):
+        ft.train(ft.read(reviews), plan, model=str(tiny_bert), out=tmp_path / "run", progress=StopAt(25))
+    again = ft.train(ft.read(reviews), plan, model=str(tiny_bert), out=tmp_path / "run", resume=True)
+    np.testing.assert_array_equal(
+        again.predictions("validation").probabilities, run.predictions("validation").probabilities
+    )
+
+
+def test_with_and_without_the_store_the_same(
+    reviews: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINETOOTH_CACHE", str(tmp_path / "cache"))
+    said = []
+    for cache in ("off", "auto"):
+        plan = ft.Plan.of({**PLAN, "epochs": 2, "freeze": 1, "cache": cache, "adapter": LORA})
+        run = ft.train(ft.read(reviews), plan, model=str(tiny_bert), out=tmp_path / cache)
+        said.append(run.predictions("validation").probabilities)
+    assert any((tmp_path / "cache" / "prefix").iterdir())
+    np.testing.assert_allclose(said[0], said[1], atol=1e-4)
+
+
+def test_a_layer_that_is_not_there_is_refused_with_the_nearest(tiny_bert: Path) -> None:
+    with pytest.raises(PlanError, match="there is no 'querry'; did you mean 'query'"):
+        load_classifier(str(tiny_bert), ["a", "b"], adapter=settings(target_modules=["querry"]))
+
+
+def test_target_modules_choose_the_layers(tiny_bert: Path) -> None:
+    net = load_classifier(str(tiny_bert), ["a", "b"], adapter=settings(target_modules=["query", "value"])).net
+    beside = {name.split(".lora_")[0].rpartition(".")[2] for name, _ in net.named_parameters() if ".lora_" in name}
+    assert beside == {"query", "value"}
