@@ -51,9 +51,10 @@ def one(name: str) -> dict[str, Any]:
 
 def main(names: list[str]) -> None:
     there = common.RESULTS / "tasks_text.json"
-    found = json.loads(there.read_text(encoding="utf-8"))["runs"] if names and there.exists() else {}
+    kept = json.loads(there.read_text(encoding="utf-8")) if names and there.exists() else {"runs": {}}
+    found = {name: {"commit": kept["commit"], **run} for name, run in kept["runs"].items()}
     for name in names or RUNS:
-        found[name] = one(name)
+        found[name] = {"commit": common.commit(), **one(name)}
         print(name, {key: found[name]["test"][key] for key in found[name]["test"]}, found[name]["verdict"]["says"])
         common.write("tasks_text", {"runs": found})
 

@@ -166,7 +166,7 @@ def test_labels_that_are_missing_misspelt_or_alone(found) -> None:
     assert said["missing label"].severity == "error" and said["missing label"].count == 2
     assert "'Good'" in said["label spelling"].says and "'good '" in said["label spelling"].says
     assert found([(f"text number {i}", "same") for i in range(50)])["single class"].severity == "error"
-    assert found([(text, str(i)) for i, (text, _) in enumerate(plain)])["too many classes"].severity == "error"
+    assert found([(text, f"id {i}") for i, (text, _) in enumerate(plain)])["too many classes"].severity == "error"
 
 
 def test_classes_that_are_rare_uneven_or_nowhere_to_be_learnt(found) -> None:

@@ -387,7 +387,7 @@ def test_a_missing_library_is_named(capfd: pytest.CaptureFixture[str], monkeypat
     ("sets", "says"),
     [
         (
-            {"train": datasets.Dataset.from_dict({"text": ["a"], "label": [["x"]]})},
+            {"train": datasets.Dataset.from_dict({"text": ["a"], "label": [{"x": 1}]})},
             "split train, row 1.*column 'label'",
         ),
         ({"a": SETS["test"], "b": SETS["test"]}, "none of its splits a, b is named train"),

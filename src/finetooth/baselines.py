@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth import linear, machine, tfidf
-from finetooth.labels import Kind
 from finetooth.predict import predict, states
 from finetooth.progress import Progress
 from finetooth.seeds import row_keys
-from finetooth.table import Answers, Table
+from finetooth.table import Answers, Kind, Table
 from finetooth.tasks import Encoded, Task, tokenized
 
 LEAST_SECONDS = 20.0  # that may be spent on baselines, however short the run was

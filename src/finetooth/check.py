@@ -14,9 +14,8 @@ from finetooth.checks import CHECKS, Sample
 from finetooth.checks.base import Numbers
 from finetooth.errors import DataError
 from finetooth.findings import Finding
-from finetooth.labels import Kind
 from finetooth.likeness import see
-from finetooth.table import Table
+from finetooth.table import Kind, Table
 
 GRAVITY = {"error": 0, "warning": 1, "info": 2}
 

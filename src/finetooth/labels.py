@@ -9,15 +9,13 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from math import isfinite, nan
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finetooth.errors import DataError
-from finetooth.table import Table
-
-Kind = Literal["one-of", "numbers", "any-of", "texts"]
+from finetooth.table import Kind, Table
 
 FRACTIONS = 10  # different numbers above which fractions are no names of classes
 WHOLE = 30  # and whole numbers, where there are also

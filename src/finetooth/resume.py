@@ -11,13 +11,12 @@ from typing import Any
 
 from finetooth import checkpoint, stops
 from finetooth.errors import RunError
-from finetooth.labels import Kind
 from finetooth.loop import State
 from finetooth.plan import Plan
 from finetooth.prepare import Job
 from finetooth.progress import Progress
 from finetooth.run import Run
-from finetooth.table import Table
+from finetooth.table import Kind, Table
 
 
 def data_of(table: Table, job: Job, further: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from hashlib import blake2b, sha256
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from finetooth.errors import DataError
 from finetooth.findings import Finding
 
 PARTS = ("train", "validation", "test")
+Kind = Literal["one-of", "numbers", "any-of", "texts"]  # of answers, and of what stands in a label column
 TALKS = ("messages", "conversations")  # columns that hold whole conversations, answers included
 ASKED = ((("prompt",), "completion"), (("instruction", "input"), "output"), (("instruction",), "output"))
 
@@ -325,6 +326,10 @@ class Answers(Protocol):
     """
 
     @property
+    def kind(self) -> Kind:
+        """Which kind it is."""
+
+    @property
     def ids(self) -> list[str]:
         """Of the rows."""
 
@@ -405,6 +410,7 @@ class Predictions:
     probabilities: NDArray[np.float64]
     names: list[str]
     rule: NDArray[np.float64] | None = None
+    kind: ClassVar[Kind] = "one-of"
 
     @property
     def said(self) -> NDArray[np.float64]:
@@ -474,6 +480,7 @@ class Numbers:
     values: NDArray[np.float64]
     name: str
     half: float | None = None
+    kind: ClassVar[Kind] = "numbers"
 
     @property
     def said(self) -> NDArray[np.float64]:
@@ -536,6 +543,7 @@ class AnyOf:
     probabilities: NDArray[np.float64]
     names: list[str]
     thresholds: NDArray[np.float64] | None = None
+    kind: ClassVar[Kind] = "any-of"
 
     @property
     def said(self) -> NDArray[np.float64]:
@@ -602,6 +610,7 @@ class Written:
     ids: list[str]
     labels: NDArray[np.int64]
     said: NDArray[np.float64]
+    kind: ClassVar[Kind] = "texts"
 
     @property
     def surprise(self) -> NDArray[np.float64]:

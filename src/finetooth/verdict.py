@@ -7,9 +7,8 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from finetooth.labels import Kind
 from finetooth.metrics import Metric, finite, holm, mcnemar, paired, too_few, units_of
-from finetooth.table import Answers, Predictions
+from finetooth.table import Answers, Kind, Predictions
 
 SAYS = {
     "mean": "the mean of the training rows to everything",

@@ -497,11 +497,11 @@ REFUSED: dict[str, tuple[str, bytes | str, dict[str, Any], Sequence[str]]] = {
         {},
         ["line 2", "column 'label'", r'found \["x", "y"\]', "expected one text"],
     ),
-    "a list as label in parquet": (
+    "an object as label in parquet": (
         "a.parquet",
-        packed({"text": ["a"], "label": [["x", "y"]]}),
+        packed({"text": ["a"], "label": [{"x": "y"}]}),
         {},
-        ["row 1", "column 'label'", "found list<.*string>", "expected one text"],
+        ["row 1", "column 'label'", "found struct<.*string>", "expected one text"],
     ),
     "a key twice": (
         "a.jsonl",

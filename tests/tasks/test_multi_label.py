@@ -35,7 +35,6 @@ PLAN: dict[str, Any] = {
     "freeze": 0,
     "dropout": 0.0,
 }
-PLAN["head_learning_rate"] = 1e-2
 NAMES = ["bad", "film", "good"]
 TOLD = {"bad": tiny.BAD, "good": tiny.GOOD, "film": ["film"]}
 
@@ -63,6 +62,20 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_jsonl(tmp_path_factory.mktemp("labelled") / "rows.jsonl")
 
 
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wider one than others are tested with, which finds one of two labels and then stands still."""
+    config = tf.BertConfig(
+        vocab_size=40,
+        hidden_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=192,
+        max_position_embeddings=64,
+    )
+    return tiny.save_model(tmp_path_factory.mktemp("wide") / "bert", config)
+
+
 def read(path: Path) -> ft.Table:
     return ft.read(path, label="labels")
 
@@ -81,8 +94,7 @@ def test_lists_make_several_labels_and_the_run_says_so(run: ft.Run) -> None:
 
 def test_the_labels_are_found_and_the_verdict_is_that_of_any_task(run: ft.Run) -> None:
     report = ft.evaluate(run)
-    tuned, common = (report["test"]["mean_average_precision"]["value"], report["baselines"]["majority"]["test"])
-    assert tuned > common["mean_average_precision"] + 0.2  # the tiny network learns no more of it
+    assert report["test"]["mean_average_precision"]["value"] > 0.95 and report["test"]["macro_f1"]["value"] > 0.9
     assert set(report["baselines"]) == {"majority", "tfidf", "frozen_probe"}
     assert report["baselines"]["tfidf"]["test"]["mean_average_precision"] > 0.9
     assert report["baselines"]["majority"]["test"]["macro_f1"] < 0.5
@@ -183,7 +195,9 @@ def test_predict_writes_the_labels_and_their_probabilities(run: ft.Run, labelled
     for row in found:
         given = [name for name in NAMES if row[f"probability_{name}"] >= bounds[name]]
         assert row["prediction"] == "|".join(given)
-    assert len({row["prediction"] for row in found}) > 1
+    truth = rows().values()
+    right = [set(filter(None, row["prediction"].split("|"))) == set(own) for row, own in zip(found, truth, strict=True)]
+    assert np.mean(right) > 0.7
 
 
 @pytest.mark.parametrize("separator", ["|", ";", ", "])

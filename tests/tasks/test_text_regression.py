@@ -309,6 +309,19 @@ def test_the_unit_goes_into_the_last_layer_or_nothing_changes(tiny_bert: Path) -
     assert not movable(net, example)
 
 
+def test_an_adapter_learns_numbers_and_is_merged_into_their_unit(
+    ratings: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    plan = ft.Plan.of({**PLAN, "epochs": 2, "adapter": {"type": "lora", "r": 1}})
+    run = ft.train(read(ratings), plan, model=str(tiny_bert), out=tmp_path / "run")
+    p = run.predictions("validation")
+    assert isinstance(p, Numbers) and abs(p.values.mean() - MEAN) < 20
+    pipe = tf.pipeline("text-classification", model=str(run.model), function_to_apply="none")
+    table = read(ratings)
+    texts = [table.inputs[table.position[row_id]][0] for row_id in p.ids]
+    assert [each["score"] for each in pipe(texts)] == pytest.approx(p.values.tolist(), abs=2e-3)
+
+
 def test_the_probe_of_numbers_is_kept_as_it_was_fitted() -> None:
     draw = np.random.default_rng(0)
     states, weights = draw.normal(3, 5, (300, 8)), draw.normal(size=8)

@@ -92,14 +92,14 @@ def load_classifier(
     seed: int = 0,
     dropout: float | None = None,
     scratch: bool = False,
-    adapter: Mapping[str, Any] | None = None,
     problem: str = "single_label_classification",
+    adapter: Mapping[str, Any] | None = None,
 ) -> Backbone:
     """The model with a new head that has an output for each of `names`, all weights in fp32.
 
     `dropout`, where given, replaces every dropout share of the model's configuration. From `scratch` it is the same
-    network with none of its weights. `problem` is what transformers calls the kind of answers. With an `adapter`, the
-    plan's, that and the head are all that learns. Raises ModelError when the model or its tokenizer is missing, or the
+    network with none of its weights. With an `adapter`, the plan's, that and the head are all that learns. `problem` is
+    what transformers calls the kind of answers. Raises ModelError when the model or its tokenizer is missing, or the
     weights do not fit the architecture.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer

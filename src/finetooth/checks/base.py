@@ -12,10 +12,9 @@ from scipy import sparse
 
 from finetooth import tfidf
 from finetooth.findings import Finding, Severity
-from finetooth.labels import Kind
 from finetooth.likeness import Seen
 from finetooth.seeds import Keys, row_keys
-from finetooth.table import PARTS, Split, Table
+from finetooth.table import PARTS, Kind, Split, Table
 
 Numbers = NDArray[np.int64]
 FOLDS = 5

@@ -21,7 +21,7 @@ def half_width(rows: int, share: float = SCORE) -> float:
 
 def size(sample: Sample) -> Iterator[Finding]:
     """How sure a score can be with so many test rows, and how many it would take to be surer."""
-    if sample.split is None or not sample.split.test or sample.kind != "one-of":
+    if sample.split is None or not sample.split.test or sample.kind != "one-of":  # accuracy is for classes
         return
     rows = len(sample.split.test)
     wide = half_width(rows)

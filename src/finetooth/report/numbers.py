@@ -19,13 +19,11 @@ from sklearn.metrics import (
 
 from finetooth import ledger, stops
 from finetooth.decide import Rule, cooled
-from finetooth.labels import Kind
 from finetooth.metrics import Metric, abstention, calibration, finite, interval, sensitivity_at
 from finetooth.report import several, values, words
 from finetooth.report.diagnosis import diagnose, diagnose_labels, diagnose_numbers
 from finetooth.run import Run
-from finetooth.table import Answers, AnyOf, Numbers, Predictions, Table, Written
-from finetooth.tasks import TASKS
+from finetooth.table import Answers, AnyOf, Kind, Numbers, Predictions, Table, Written
 from finetooth.verdict import answer, difference, judged, says, strongest
 
 WORST = 20  # wrong answers listed, the surest first
@@ -43,7 +41,7 @@ def trained(
     rule: Rule | None,
 ) -> dict[str, Any]:
     """What a run says when training has ended and the test rows are still sealed."""
-    p, history, kind = run.predictions("validation"), run.epochs, TASKS[run.plan.task].kind
+    p, history = run.predictions("validation"), run.epochs
     best = history[stops.best(goal, history)]
     shown, judged_by = detail(p, table), run.json("baselines.json")
     others = {name: run.predictions(f"validation-{name}") for name in judged_by["fitted"]}
@@ -65,14 +63,14 @@ def trained(
         "detail": {"validation": shown},
         "baselines": {
             name: {
-                "says": says(name, kind),
+                "says": says(name, p.kind),
                 **judged_by["fitted"][name],
                 "validation": {key: finite(metric.of(other)) for key, metric in metrics.items()},
                 "test": None,
             }
             for name, other in others.items()
         },
-        "left_out": [f"{_named(name, kind)}: {why}." for name, why in judged_by["left_out"].items()],
+        "left_out": [f"{_named(name, p.kind)}: {why}." for name, why in judged_by["left_out"].items()],
         "goal": {"metric": goal.name, "better": goal.better},
         "strongest": strongest(goal, others),
         "verdict": None,
@@ -134,7 +132,7 @@ def opened(
     missing: Mapping[str, str],
 ) -> dict[str, Any]:
     """The same report with its test rows scored, beside what the baselines say of them; why some are `missing`."""
-    p, kind = run.predictions("test"), TASKS[run.plan.task].kind
+    p = run.predictions("test")
     # A metric of the user's own that is not at hand today leaves the verdict to the task's first, such as accuracy.
     first = next(iter(metrics.values()))
     groups, goal = table.groups_of(p.ids), metrics.get(run.plan.metric_for_best_model, first)
@@ -146,7 +144,7 @@ def opened(
         "strongest": against,
         "left_out": [
             *report["left_out"],
-            *(f"{_named(name, kind)} could not be asked again: {why}." for name, why in missing.items()),
+            *(f"{_named(name, p.kind)} could not be asked again: {why}." for name, why in missing.items()),
         ],
         "test": with_intervals(p, metrics, groups),
         "without_leaks": without_leaks(p, report["findings"], metrics, groups),

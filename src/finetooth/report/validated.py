@@ -11,14 +11,12 @@ import numpy as np
 
 from finetooth import decide
 from finetooth.checks.suspects import doubtful, ranked
-from finetooth.labels import Kind
 from finetooth.metrics import Metric, chance_over_folds, finite, over_folds
 from finetooth.report.folds import judgement
 from finetooth.report.numbers import about, by_class, calibrations, decided_by, detail, spent, with_intervals
 from finetooth.run import Run
 from finetooth.seeds import row_keys
-from finetooth.table import Answers, Predictions, Table
-from finetooth.tasks import TASKS
+from finetooth.table import Answers, Kind, Predictions, Table
 from finetooth.verdict import answer, says
 
 SUSPECTS = 50  # labels to look at
@@ -43,7 +41,7 @@ def validated(
     of several is more modest than any of them, so both come from the first deal alone.
     """
     p, data, split, first = averaged(deals), run.json("data.json"), run.split, deals[0]
-    others = _baselines(folds, metrics, goal, kind := TASKS[run.plan.task].kind)
+    others = _baselines(folds, metrics, goal, p.kind)
     # The one that the tuned model gains least over.
     against = min(others, key=lambda name: inf if (gain := others[name]["difference"]) is None else gain)
     compared = {key: others[against][key] for key in COMPARED}
@@ -57,7 +55,9 @@ def validated(
         "scores": {name: _scores(folds, metric) for name, metric in metrics.items()},
         "pooled": with_intervals(p, metrics, table.groups_of(p.ids)),
         "baselines": others,
-        "left_out": sorted({f"{says(name, kind)}: {why}" for fold in folds for name, why in fold["left_out"].items()}),
+        "left_out": sorted(
+            {f"{says(name, p.kind)}: {why}" for fold in folds for name, why in fold["left_out"].items()}
+        ),
         "verdict": {"answer": answer(compared), "metric": goal.name, "against": against, **compared},
         "each": list(folds),
         **_by_kind(p, first, table, rule),

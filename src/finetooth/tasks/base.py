@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finetooth.backbones import Backbone
-from finetooth.labels import Kind
 from finetooth.metrics import Metric
 from finetooth.seeds import Keys, row_keys
-from finetooth.table import Answers, Table
+from finetooth.table import Answers, Kind, Table
 
 READS = "reads"  # (rows, tokens), true where what the network says of a token is asked for
 

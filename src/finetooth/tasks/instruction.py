@@ -14,9 +14,8 @@ from torch.nn import functional
 
 from finetooth.backbones import Backbone, load_causal, load_tuned_causal, read_at
 from finetooth.errors import DataError
-from finetooth.labels import Kind
 from finetooth.metrics import LANGUAGE, Metric
-from finetooth.table import Table, Written
+from finetooth.table import Kind, Table, Written
 from finetooth.tasks.base import READS, Encoded, padded
 from finetooth.tasks.chat import conversation, marked, rendered
 

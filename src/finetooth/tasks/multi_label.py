@@ -13,9 +13,8 @@ from torch import Tensor
 
 from finetooth import labels
 from finetooth.errors import DataError
-from finetooth.labels import Kind
 from finetooth.metrics import MULTI_LABEL, Metric
-from finetooth.table import AnyOf, Table
+from finetooth.table import AnyOf, Kind, Table
 from finetooth.tasks.texts import Texts, refuse_images
 
 MOST_LABELS = 1000  # more, one for every few rows, are no labels

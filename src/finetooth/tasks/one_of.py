@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finetooth.errors import DataError
-from finetooth.labels import Kind
 from finetooth.metrics import CLASSIFICATION, Metric
-from finetooth.table import Predictions, Table
+from finetooth.table import Kind, Predictions, Table
 
 UNEVEN = 3  # times the smallest class's rows that make the largest too large for accuracy to be a fair goal
 

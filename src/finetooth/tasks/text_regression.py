@@ -12,9 +12,8 @@ from torch import Tensor
 from finetooth import labels
 from finetooth.backbones import Backbone, movable
 from finetooth.errors import DataError, ModelError
-from finetooth.labels import Kind
 from finetooth.metrics import REGRESSION, Metric
-from finetooth.table import Numbers, Table
+from finetooth.table import Kind, Numbers, Table
 from finetooth.tasks.texts import Texts, refuse_images, refuse_missing
 
 
