@@ -15,7 +15,7 @@ from finetooth.predict import predict, states
 from finetooth.progress import Progress
 from finetooth.seeds import row_keys
 from finetooth.table import Predictions, Table
-from finetooth.tasks import Encoded, Task, tokenized
+from finetooth.tasks import Encoded, Task
 
 LEAST_SECONDS = 20.0  # that may be spent on baselines, however short the run was
 SHARE = 0.1  # of the run's time that may be spent where it is longer
@@ -25,11 +25,16 @@ HELD_OUT = 5  # one row of so many chooses the probe's penalty
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a table: their ids, the texts of each, and class numbers."""
+    """Some rows of a table: their ids, the texts or the image file of each, and class numbers.
+
+    `encoded` are the same rows where they were read already.
+    """
 
     ids: Sequence[str]
     inputs: Sequence[Sequence[str]]
     targets: NDArray[np.int64]
+    images: bool = False
+    encoded: Encoded | None = None
 
     @staticmethod
     def of(table: Table, ids: Sequence[str], names: Sequence[str]) -> Rows:
@@ -37,7 +42,7 @@ class Rows:
         number = {name: i for i, name in enumerate(names)}
         places = [table.position[i] for i in ids]
         targets = np.array([number.get(table.labels[r] or "", -1) for r in places], dtype=np.int64)
-        return Rows(ids, [table.inputs[r] for r in places], targets)
+        return Rows(ids, table.sources(places), targets, table.folder is not None)
 
     @property
     def texts(self) -> list[str]:
@@ -51,7 +56,9 @@ class Rows:
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """Some of the rows, in this order."""
         chosen = rows.tolist()
-        return Rows([self.ids[r] for r in chosen], [self.inputs[r] for r in chosen], self.targets[rows])
+        encoded = None if self.encoded is None else self.encoded.take(rows)
+        ids, inputs = [self.ids[r] for r in chosen], [self.inputs[r] for r in chosen]
+        return Rows(ids, inputs, self.targets[rows], self.images, encoded)
 
 
 Answer = Callable[[Rows], NDArray[np.float64]]  # probabilities, (rows, classes)
@@ -101,6 +108,8 @@ def words(training: Rows, names: list[str]) -> Baseline | None:
 def without_network(training: Rows, names: list[str]) -> tuple[dict[str, Baseline], dict[str, str]]:
     """The baselines that need no network, by name, and why one of them cannot be had."""
     found = {"majority": always(shares(training, names), len(training.ids))}
+    if training.images:
+        return found, {"tfidf": "the rows are images, and have no words"}
     counted = words(training, names)
     if counted is None:
         why = f"{len(names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
@@ -110,7 +119,7 @@ def without_network(training: Rows, names: list[str]) -> tuple[dict[str, Baselin
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads texts with a network as it stands, each cut at `max_length` tokens."""
+    """Reads rows with a network as it stands, texts cut at `max_length` tokens."""
 
     net: Any
     tokenizer: Any
@@ -120,14 +129,17 @@ class Reader:
 
     def states(self, rows: Rows) -> NDArray[np.float64]:
         """(rows, width)."""
-        return states(self.net.to(machine.device()), self.task, self._encoded(rows), **self._how())
+        return states(self.net.to(machine.device()), self.task, self.encoded(rows), **self._how())
 
     def predict(self, rows: Rows, names: list[str]) -> Predictions:
         """What the network's own head says."""
-        return predict(self.net.to(machine.device()), self.task, self._encoded(rows), names, **self._how())
+        return predict(self.net.to(machine.device()), self.task, self.encoded(rows), names, **self._how())
 
-    def _encoded(self, rows: Rows) -> Encoded:
-        return tokenized(rows.inputs, self.tokenizer, self.max_length, ids=rows.ids, targets=rows.targets)
+    def encoded(self, rows: Rows) -> Encoded:
+        """As the network takes them."""
+        if rows.encoded is not None:
+            return rows.encoded
+        return self.task.read(rows.inputs, self.tokenizer, self.max_length, ids=rows.ids, targets=rows.targets)
 
     def _how(self) -> dict[str, Any]:
         pad = self.tokenizer.pad_token_id

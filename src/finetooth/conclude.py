@@ -72,7 +72,9 @@ def judge_baselines(
         rule = rule_of(job.plan, job.metrics, p)
         run.write_predictions(f"validation-{name}", p if rule is None else replace(p, rule=rule.matrix))
 
-    training, validation = (Rows.of(table, encoded.ids, names) for encoded in (job.training, job.validation))
+    training, validation = (
+        replace(Rows.of(table, encoded.ids, names), encoded=encoded) for encoded in (job.training, job.validation)
+    )
     fitted, left_out = baselines.without_network(training, names)
     transferred: dict[str, Any] = {"centroid": None, "h_score": None}
     forgot = None
@@ -172,6 +174,8 @@ def forgotten(
             right[1],
             units_of(None, len(table)),
         )
+    if validation.images:
+        return None
     texts = forgetting.chosen(validation.texts)
     if len(texts) < 2:
         return None

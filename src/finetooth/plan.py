@@ -57,7 +57,6 @@ LATER_TASKS = (
     "text-regression",
     "multi-label",
     "token-classification",
-    "image-classification",
     "instruction",
     "seq2seq",
 )
@@ -165,7 +164,7 @@ class SplitPlan(Section):
 class Plan(Section):
     """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
 
-    task: Literal["auto", "text-classification", "text-pair"] = "auto"
+    task: Literal["auto", "text-classification", "text-pair", "image-classification"] = "auto"
     """What is to be learnt."""
     data: Data = Data()
     """The columns."""
@@ -451,6 +450,7 @@ class Facts:
     limit: int
     fast_bf16: bool
     machine: str
+    images: bool = False
 
 
 def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
@@ -480,11 +480,10 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
     if plan.batch_tokens is not None:
         decide("batch_size", None, "batch_tokens says how large a batch is")
     decide("batch_size", 32, "large enough to keep the processor busy, small enough for many updates")
-    decide(
-        "max_length",
-        facts.limit,
-        f"the model's limit is {facts.limit} tokens; shorter rows are not padded to it",
-    )
+    why = f"the model's limit is {facts.limit} tokens; shorter rows are not padded to it"
+    if facts.images:
+        why = f"an image counts as {facts.limit} tokens, squares of 16 x 16 pixels; nothing of it is cut"
+    decide("max_length", facts.limit, why)
     if plan.rate is not None:
         decide("freeze", 0, "rate replaces it")
     if plan.unfreeze_every is not None:

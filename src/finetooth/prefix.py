@@ -260,6 +260,8 @@ class Prefix:
         total.update(ordered.offsets.data)
         if ordered.types is not None:
             total.update(ordered.types.data)
+        if ordered.pixels is not None:
+            total.update(ordered.pixels.content)
         return total.hexdigest()[:32]
 
 

@@ -21,6 +21,7 @@ from finetooth.checks import Sample
 from finetooth.decide import UNMOVED
 from finetooth.errors import DataError, PlanError, nearest
 from finetooth.findings import Finding
+from finetooth.likeness import Seen, see
 from finetooth.loop import Recipe, State, optimizer
 from finetooth.losses import LOSSES
 from finetooth.metrics import Metric
@@ -44,7 +45,7 @@ THAW_WARMUP = 0.1  # epochs over which a layer that was just thawed comes up to 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done: the resolved plan, the rows as tokens, the model. The test rows are known by id alone."""
+    """What is to be done: the resolved plan, the rows as the network reads them, the model; of test rows their ids."""
 
     task: Task
     names: list[str]
@@ -60,6 +61,7 @@ class Job:
     rows: Encoded  # every row that is not sealed
     progress: Progress
     limit: int | None = None  # rows of training and of validation, at most, where it started small
+    seen: Seen | None = None  # the images of the table, where it is one of images
 
     @property
     def goal(self) -> Metric:
@@ -80,8 +82,13 @@ class Job:
             seed=plan.seed,
             weights=class_weights(plan, self.names, self.training.targets)[self.training.targets] * self.shares,
             oversample=float(plan.oversample),
-            at_once=AT_ONCE[plan.precision] if machine.device() == "cpu" else None,
+            at_once=AT_ONCE[plan.precision] if machine.device() == "cpu" and not self._by_batch else None,
         )
+
+    @property
+    def _by_batch(self) -> bool:
+        """Whether what the network says of a row hangs on its batch, which then cannot be computed in pieces."""
+        return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.backbone.net.modules())
 
     @property
     def epochs(self) -> float:
@@ -165,6 +172,7 @@ class Material:
     clusters: tuple[NDArray[np.int64], NDArray[np.int64]]
     split: Split
     limit: int | None
+    seen: Seen | None = None
     _encoded: dict[tuple[str, int], Encoded] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
@@ -175,13 +183,17 @@ class Material:
 
         `rows` keeps at most so many rows of training and of validation.
         """
-        task = TASKS[plan.task if plan.task != "auto" else fitting(len(table.columns.input))[0]]
+        task = TASKS[plan.task if plan.task != "auto" else fitting(table)[0]]
         known = {**task.metrics, **{metric.name: metric for metric in metrics}}
-        names, clusters = task.names(table), duplicates.of(table)
+        names, seen = task.names(table), None
+        if table.folder is not None:
+            seen = see(table)
+            _refuse_broken(table, seen)
+        clusters = duplicates.of(table, seen)
         split = splits.holdout(table, near=clusters[1], **plan.split.model_dump())
         if rows is not None:
             split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
-        return Material(table, model, task, names, known, clusters, split, rows)
+        return Material(table, model, task, names, known, clusters, split, rows, seen)
 
     def job(
         self, plan: Plan, *, split: Split | None = None, scratch: bool = False, progress: Progress | None = None
@@ -202,6 +214,11 @@ class Material:
         plan = plan.model_copy(
             update={"data": Data(**{**table.columns.roles(), "input": ",".join(table.columns.input)})}
         )
+        if table.folder is not None and int(plan.max_length) != backbone.limit:
+            raise PlanError(
+                f"max_length: found {plan.max_length}, but images are not cut; leave it at auto. How large an image "
+                f"{self.model} wants stands in its preprocessor_config.json."
+            )
         if int(plan.max_length) > backbone.limit:
             raise PlanError(
                 f"max_length: found {plan.max_length}, but {self.model} takes at most {backbone.limit} tokens."
@@ -235,6 +252,7 @@ class Material:
             everything,
             progress or Silent(),
             limit=self.limit,
+            seen=self.seen,
         )
         _refuse_idleness(job)
         return job
@@ -254,6 +272,17 @@ class Material:
         return self._encoded[key]
 
 
+def _refuse_broken(table: Table, seen: Seen) -> None:
+    """Raise DataError, naming the first, for images that cannot be decoded; of sealed ones too, while it is time."""
+    if seen.broken:
+        i, why = next(iter(seen.broken.items()))
+        more = f" (and {len(seen.broken) - 1:,} more)" if len(seen.broken) > 1 else ""
+        raise DataError(
+            f"{table.file(i)}: {why}{more}; put a whole image there, or take such rows out: `finetooth check "
+            f"{table.source} --fix OUT` does."
+        )
+
+
 def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, metrics: Sequence[Metric] = ()) -> Job:
     """What one run is made from. Raises UserError for what is wrong."""
     return Material.of(table, plan, model, rows=rows, metrics=metrics).job(plan)
@@ -266,6 +295,10 @@ def refuse_unfit(plan: Plan, table: Table, names: list[str], known: Mapping[str,
         raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
     _refuse_threshold(plan, names, known)
     refuse_unknown(table, plan.slices)
+    if plan.keep is not None and table.folder is not None:
+        raise PlanError(
+            "keep: what was forgotten is looked for in texts alone in this version; leave it away for images."
+        )
     if plan.keep is not None:  # what is wrong with it is told before anything is trained
         kept = read(plan.keep)
         if None in kept.labels or len(set(kept.labels)) < 2:
@@ -353,7 +386,9 @@ def findings(table: Table, job: Job) -> tuple[Finding, ...]:
     lengths = np.zeros(len(table), dtype=np.int64)
     for encoded in (job.training, job.validation):
         lengths[[table.position[i] for i in encoded.ids]] = encoded.whole
-    return examine(Sample(table, job.split, *job.clusters, lengths, int(job.plan.max_length), sealed=True))
+    return examine(
+        Sample(table, job.split, *job.clusters, lengths, int(job.plan.max_length), seen=job.seen, sealed=True)
+    )
 
 
 def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:
@@ -364,7 +399,7 @@ def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:
 def _facts(table: Table, split: Split, backbone: Backbone) -> Facts:
     counts = Counter(table.labels[table.position[i]] for i in split.train)
     return Facts(
-        task=fitting(len(table.columns.input)),
+        task=fitting(table),
         rows=len(split.train),
         largest_class=max(counts.values()),
         smallest_class=min(counts.values()),
@@ -372,4 +407,5 @@ def _facts(table: Table, split: Split, backbone: Backbone) -> Facts:
         limit=backbone.limit,
         fast_bf16=machine.fast_bf16(),
         machine=machine.describe(),
+        images=table.folder is not None,
     )

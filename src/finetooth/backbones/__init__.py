@@ -5,12 +5,14 @@ from finetooth.backbones.first import first_alone
 from finetooth.backbones.head import cool
 from finetooth.backbones.int8 import int8
 from finetooth.backbones.layers import Layers, evaluating, layers
-from finetooth.backbones.load import Backbone, load_classifier, load_masked, load_tuned
+from finetooth.backbones.load import Backbone, load_classifier, load_image_classifier, load_masked, load_tuned
+from finetooth.backbones.preparation import Preparation
 
 __all__ = [
     "Backbone",
     "Cut",
     "Layers",
+    "Preparation",
     "cool",
     "cut",
     "difference",
@@ -19,6 +21,7 @@ __all__ = [
     "int8",
     "layers",
     "load_classifier",
+    "load_image_classifier",
     "load_masked",
     "load_tuned",
     "ragged",

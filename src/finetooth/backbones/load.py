@@ -1,4 +1,4 @@
-"""Load a pre-trained encoder with a new head, from a directory, a Hub id or a packaged name."""
+"""Load a pre-trained encoder of texts or of images with a new head: a directory, a Hub id or a packaged name."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torch import nn
 from finetooth.backbones.attention import quicken
 from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
+from finetooth.backbones.preparation import Preparation
 from finetooth.errors import ModelError, nearest
 from finetooth.packaged import MODELS, fetch
 from finetooth.seeds import number
@@ -32,13 +33,20 @@ TOKENIZER_FILES = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
+PREPROCESSOR = "preprocessor_config.json"
+CANNOT_LOAD = (OSError, ValueError, KeyError, ImportError, SafetensorError)
+IMAGES_NEED = (
+    "a folder of images needs a model that sees: a directory or Hub id of a ViT, ConvNeXt, ResNet, Swin or the like."
+)
+TEXTS_NEED = "texts need a model that reads: a directory or Hub id of a BERT or the like, or minilm or mpnet."
 
 
 @dataclass(frozen=True)
 class Backbone:
     """A network with its tokenizer, its layers by depth, and the most tokens that it takes.
 
-    `answers` says that its head is not new: it was made for these very classes.
+    A network that sees images has a Preparation for a tokenizer. `answers` says that its head is not new: it was made
+    for these very classes.
     """
 
     net: Any
@@ -75,38 +83,15 @@ def load_classifier(
     network with none of its weights. Raises ModelError when the model or its tokenizer is missing, or the weights
     do not fit the architecture.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     source = _located(model)
-    with _quiet(), torch.random.fork_rng():
-        torch.manual_seed(number(seed, "head"))
+    net, answers = _with_head(AutoModelForSequenceClassification, source, model, names, seed, dropout, scratch)
+    with _quiet():
         try:
-            config = AutoConfig.from_pretrained(source)
-            before = dict(config.id2label or {})
-            config.num_labels = len(names)
-            config.id2label = dict(enumerate(names))
-            config.label2id = {name: i for i, name in enumerate(names)}
-            config.problem_type = "single_label_classification"
-            if dropout is not None:
-                _set_dropout(config, dropout)
-            # safetensors only: a pickled file could run code.
-            net, facts = AutoModelForSequenceClassification.from_pretrained(
-                source,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-            if scratch:
-                net = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(source)
-        except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-            raise ModelError(f"{model}: cannot be loaded for text classification: {_first_line(error)}") from error
-        _refuse_strangers(model, net, facts)
-        answers = before == config.id2label and not facts["missing_keys"] and not scratch
-        if before != config.id2label:
-            _renew_head(net)
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{model}: its tokenizer cannot be loaded: {_first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         raise ModelError(f"{model}: its tokenizer has no padding token, which rows of different lengths need.")
     if len(tokenizer) > net.get_input_embeddings().weight.shape[0]:
@@ -118,12 +103,98 @@ def load_classifier(
         net,
         tokenizer,
         _quickened(net, tokenizer),
-        _limit(config, tokenizer),
+        _limit(net.config, tokenizer),
         model,
         weights_digest=_weights_digest(net),
         tokenizer_digest=sha256(_tokenizer_content(tokenizer).encode("utf-8", "surrogatepass")).hexdigest(),
         answers=answers,
     )
+
+
+def load_image_classifier(
+    model: str, names: list[str], *, seed: int = 0, dropout: float | None = None, scratch: bool = False
+) -> Backbone:
+    """As `load_classifier`, for a network that sees images; it has a Preparation where others have a tokenizer."""
+    from transformers import AutoModelForImageClassification
+
+    source = _located(model, images=True)
+    preparation = _preparation(source, model)
+    net, answers = _with_head(AutoModelForImageClassification, source, model, names, seed, dropout, scratch)
+    if (colours := getattr(net.config, "num_channels", 3)) != 3:
+        raise ModelError(f"{model}: it takes images of {colours} channels; expected 3: red, green and blue.")
+    return Backbone(
+        net,
+        preparation,
+        _quickened_for_images(net, preparation, model),
+        preparation.patches,
+        model,
+        weights_digest=_weights_digest(net),
+        tokenizer_digest=sha256(preparation.content.encode()).hexdigest(),
+        answers=answers,
+    )
+
+
+def _with_head(
+    auto: Any, source: str, model: str, names: list[str], seed: int, dropout: float | None, scratch: bool
+) -> tuple[Any, bool]:
+    """The network of one of transformers' auto classes, a head for these classes on it, and whether that was there."""
+    from transformers import AutoConfig
+
+    with _quiet(), torch.random.fork_rng():
+        torch.manual_seed(number(seed, "head"))
+        try:
+            config = AutoConfig.from_pretrained(source)
+            _refuse_other_kind(auto, model, config)
+            before = dict(config.id2label or {})
+            config.num_labels = len(names)
+            config.id2label = dict(enumerate(names))
+            config.label2id = {name: i for i, name in enumerate(names)}
+            config.problem_type = "single_label_classification"
+            if dropout is not None:
+                _set_dropout(config, dropout)
+            # safetensors only: a pickled file could run code.
+            net, facts = auto.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+            if scratch:
+                net = auto.from_config(config, dtype=torch.float32)
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{model}: cannot be loaded for classification: {_first_line(error)}") from error
+        _refuse_strangers(model, net, facts)
+        answers = before == config.id2label and not facts["missing_keys"] and not scratch
+        if before != config.id2label:
+            _renew_head(net)
+    return net, answers
+
+
+def _refuse_other_kind(auto: Any, model: str, config: Any) -> None:
+    """Raise ModelError where the network sees images and texts are to be classified, or the other way round."""
+    from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+
+    sees = type(config) in AutoModelForImageClassification._model_mapping
+    reads = type(config) in AutoModelForSequenceClassification._model_mapping
+    if auto is AutoModelForImageClassification and reads and not sees:
+        raise ModelError(f"{model}: a {config.model_type} reads texts; {IMAGES_NEED}")
+    if auto is AutoModelForSequenceClassification and sees and not reads:
+        raise ModelError(f"{model}: a {config.model_type} sees images; {TEXTS_NEED}")
+
+
+def _preparation(source: str, model: str) -> Preparation:
+    """What the model wants done to its images. Raises ModelError where its processor is missing, or does more."""
+    from transformers import AutoImageProcessor
+
+    with _quiet():
+        try:
+            # By Pillow, whatever else is installed.
+            processor = AutoImageProcessor.from_pretrained(source, backend="pil")
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{model}: its image processor cannot be loaded: {_first_line(error)}") from error
+        return Preparation.of(processor, model)
 
 
 def load_masked(model: str) -> Any | None:
@@ -144,6 +215,8 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
     """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    if (folder / PREPROCESSOR).exists():
+        return _load_tuned_for_images(folder)
     with _quiet():
         try:
             net = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
@@ -152,6 +225,42 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {_first_line(error)}") from error
     _quickened(net, tokenizer)
     return net.eval(), tokenizer
+
+
+def _load_tuned_for_images(folder: Path) -> tuple[Any, Preparation]:
+    from transformers import AutoModelForImageClassification
+
+    with _quiet():
+        try:
+            net = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{folder}: the tuned model cannot be loaded: {_first_line(error)}") from error
+    preparation = _preparation(str(folder), str(folder))
+    _quickened_for_images(net, preparation, str(folder))
+    return net.eval(), preparation
+
+
+def _quickened_for_images(net: Any, preparation: Preparation, model: str) -> Layers:
+    """As `_quickened`, asked in the precision of the weights. Raises ModelError where images have a wrong size."""
+    net.base_model.register_forward_pre_hook(_in_own_precision, with_kwargs=True)
+    try:
+        return _quickened(net, preparation)
+    except (ValueError, RuntimeError) as error:
+        height, width = preparation.shape
+        raise ModelError(
+            f"{model}: the network cannot see images of {height} x {width} pixels, as its {PREPROCESSOR} makes them: "
+            f"{_first_line(error)}"
+        ) from error
+
+
+def _in_own_precision(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+    """A forward pre-hook: pixels in the precision of the weights. Some architectures do so themselves, some do not."""
+    own = next(module.parameters()).dtype
+
+    def cast(value: Any) -> Any:
+        return value.to(own) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+    return tuple(map(cast, args)), {name: cast(value) for name, value in named.items()}
 
 
 def _quickened(net: Any, tokenizer: Any) -> Layers:
@@ -164,19 +273,31 @@ def _quickened(net: Any, tokenizer: Any) -> Layers:
 
 
 def _example(tokenizer: Any) -> dict[str, torch.Tensor]:
-    """Two short rows, one of them padded."""
+    """Two short rows, one of them padded; or two images."""
+    if isinstance(tokenizer, Preparation):
+        return tokenizer.example()
     return dict(tokenizer(["a", "a b"], padding=True, return_tensors="pt"))
 
 
-def _located(model: str) -> str:
-    """A directory that was looked at, or a Hub id."""
+def _located(model: str, images: bool = False) -> str:
+    """A directory that was looked at, or a Hub id; of a network that sees images, or else of one that reads texts."""
     if model in MODELS:
         return str(fetch(MODELS[model]))
     path = Path(model)
     if path.is_dir():
         if not (path / "config.json").exists():
             raise ModelError(f"{path}: there is no config.json in it, so it is not a model directory.")
-        if not any((path / name).exists() for name in TOKENIZER_FILES):
+        reads, sees = any((path / name).exists() for name in TOKENIZER_FILES), (path / PREPROCESSOR).exists()
+        if images and not sees:
+            if reads:
+                raise ModelError(f"{path}: found a tokenizer and no {PREPROCESSOR}; {IMAGES_NEED}")
+            raise ModelError(
+                f"{path}: there is no {PREPROCESSOR} beside the model, which says how large it wants its images; copy "
+                f"that of the pre-trained model into it."
+            )
+        if not images and sees and not reads:
+            raise ModelError(f"{path}: found {PREPROCESSOR} and no tokenizer; {TEXTS_NEED}")
+        if not images and not reads:
             raise ModelError(
                 f"{path}: there is no tokenizer beside the model (none of {', '.join(TOKENIZER_FILES)}); copy the "
                 f"tokenizer files of the pre-trained model into it."

@@ -11,8 +11,9 @@ import yaml
 from finetooth.report import words
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-PIPELINE = "text-classification"  # transformers' name for texts and for pairs of them
+PIPELINES = {"text-pair": "text-classification"}  # transformers' name for a task, where it is another
 ASKED = {
+    "image-classification": '"path/to/an/image.jpg"',
     "text-classification": '"a text like those of the data set"',
     "text-pair": '{"text": "a first text", "text_pair": "a second one"}',
 }
@@ -21,9 +22,12 @@ MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
 def card(report: Mapping[str, Any]) -> str:
     """A Hugging Face model card (Markdown with a YAML header) from the content of report.json."""
+    kind = "image" if report["task"] == "image-classification" else "text"
+    a_kind = "an image" if kind == "image" else "a text"
+    pipeline = PIPELINES.get(report["task"], report["task"])
     header: dict[str, Any] = {
         "library_name": "transformers",
-        "pipeline_tag": PIPELINE,
+        "pipeline_tag": pipeline,
         "tags": ["finetooth"],
     }
     if HUB_ID.fullmatch(report["model"]):
@@ -60,7 +64,7 @@ def card(report: Mapping[str, Any]) -> str:
         ("train rows", words.count(rows["train"])),
         ("validation rows", words.count(rows["validation"])),
         ("test rows", words.count(rows["test"])),
-        ("rows cut", f"{words.count(cut['rows'])}, at {cut['max_length']} tokens"),
+        *([("rows cut", f"{words.count(cut['rows'])}, at {cut['max_length']} tokens")] if kind == "text" else []),
         ("fingerprint", report["data"]["fingerprint"]),
     ]
     settings = [(key, value) for key, value, _ in words.settings(report["plan"], report["reasons"])]
@@ -83,7 +87,7 @@ def card(report: Mapping[str, Any]) -> str:
                 "## Use",
                 "```python\n"
                 "from transformers import pipeline\n\n"
-                f'classify = pipeline("{PIPELINE}", model="path/to/this/directory")\n'
+                f'classify = pipeline("{pipeline}", model="path/to/this/directory")\n'
                 f"classify({ASKED[report['task']]})\n"
                 "```",
                 "## Scores",
@@ -92,9 +96,10 @@ def card(report: Mapping[str, Any]) -> str:
                 "## Against simpler ways",
                 _table(against),
                 "## Limits",
-                "Scores hold for rows like those of the data set: the same source, language, length and "
-                "share of each label. On other texts the model still answers, and may be surely wrong. "
-                "It knows only the labels above, and has no answer for a text that fits none of them.",
+                "Scores hold for rows like those of the data set: the same source, "
+                f"{'camera, size' if kind == 'image' else 'language, length'} and "
+                f"share of each label. On other {kind}s the model still answers, and may be surely wrong. "
+                f"It knows only the labels above, and has no answer for {a_kind} that fits none of them.",
                 "## Data",
                 _table([("data", ""), *data]),
                 "## Training",

@@ -1,4 +1,4 @@
-"""The contract of a task, and Encoded: rows as flat arrays of tokens, no padding yet."""
+"""The contract of a task, and Encoded: rows as flat arrays of tokens or as pixels, no padding yet."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from finetooth.backbones import Backbone
 from finetooth.metrics import Metric
+from finetooth.pixels import Pixels
 from finetooth.seeds import Keys, row_keys
 from finetooth.table import Table
 
@@ -23,7 +24,8 @@ class Encoded:
     """Row i has the tokens from offsets[i] to offsets[i + 1]; targets are class numbers, -1 where unknown.
 
     `whole` is the number of tokens of each row before it was cut at the limit; `types` say of each token in which
-    of two texts it stands, where the network wants to know.
+    of two texts it stands, where the network wants to know. Images have `pixels` and no tokens: their lengths, the same
+    for each, only measure out the work.
     """
 
     ids: Sequence[str]
@@ -32,6 +34,7 @@ class Encoded:
     targets: NDArray[np.int64]
     whole: NDArray[np.int64]
     types: NDArray[np.int8] | None = None
+    pixels: Pixels | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -46,6 +49,7 @@ class Encoded:
             targets=self.targets[rows],
             whole=self.whole[rows],
             types=None if self.types is None else np.concatenate([self.types[part] for part in parts]),
+            pixels=None if self.pixels is None else self.pixels.take(rows),
         )
 
     @cached_property
@@ -114,7 +118,18 @@ class Task(Protocol):
         """The pre-trained model, with a new head; from `scratch` the same network, all of it new."""
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
-        """These rows as tokens."""
+        """These rows as tokens, or as pixels."""
+
+    def read(
+        self,
+        inputs: Sequence[Sequence[str]],
+        tokenizer: Any,
+        max_length: int,
+        *,
+        ids: Sequence[str],
+        targets: NDArray[np.int64],
+    ) -> Encoded:
+        """The same of inputs that stand in no table: texts, or paths of images."""
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
         """Some rows as the network's keyword arguments, padded to the longest of them, and their targets."""

@@ -27,7 +27,7 @@ class TextClassification:
 
     def names(self, table: Table) -> list[str]:
         """The class names, numbers in numeric order; refused: missing labels, a single class, as many as rows."""
-        _refuse_images(table)
+        self.refuse_kind(table)
         if len(table.columns.input) != self.columns:
             one, two = "one column of texts, as text-classification has", "two columns of texts, as text-pair has"
             raise DataError(
@@ -61,6 +61,14 @@ class TextClassification:
             )
         return names
 
+    def refuse_kind(self, table: Table) -> None:
+        """Raise DataError where the rows are images."""
+        if table.folder is not None:
+            raise DataError(
+                f"{table.source}: found a folder of images, expected texts; the task for images is "
+                f"image-classification, which task: auto takes by itself, with a model that sees."
+            )
+
     def load(
         self, model: str, names: list[str], *, seed: int, dropout: float | None = None, scratch: bool = False
     ) -> Backbone:
@@ -69,11 +77,22 @@ class TextClassification:
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
-        _refuse_images(table)
+        self.refuse_kind(table)
         number = {name: i for i, name in enumerate(names)}
         rows = [table.position[i] for i in ids]
-        inputs = [table.inputs[r] for r in rows]
         targets = np.array([number.get(table.labels[r] or "", -1) for r in rows], dtype=np.int64)
+        return self.read(table.sources(rows), tokenizer, max_length, ids=ids, targets=targets)
+
+    def read(
+        self,
+        inputs: Sequence[Sequence[str]],
+        tokenizer: Any,
+        max_length: int,
+        *,
+        ids: Sequence[str],
+        targets: NDArray[np.int64],
+    ) -> Encoded:
+        """What `tokenized` gives."""
         return tokenized(inputs, tokenizer, max_length, ids=ids, targets=targets)
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
@@ -89,14 +108,6 @@ class TextClassification:
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax, in fp32."""
         return torch.softmax(logits.float(), dim=-1)
-
-
-def _refuse_images(table: Table) -> None:
-    if table.folder is not None:
-        raise DataError(
-            f"{table.source}: found a folder of images, expected texts; the task image-classification is not in this "
-            f"version of finetooth, only text-classification is."
-        )
 
 
 def _natural(name: str) -> tuple[int, float, str]:
