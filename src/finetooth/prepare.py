@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from finetooth import duplicates, machine, rates, schedules, splits
-from finetooth.backbones import Backbone, Layers
+from finetooth.backbones import Backbone, Layers, by_batch
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
@@ -71,7 +71,7 @@ class Job:
     @cached_property
     def batches(self) -> Batches:
         """The training rows, as the loop eats them."""
-        plan = self.plan
+        plan, pieces = self.plan, machine.device() == "cpu" and not by_batch(self.backbone.net)
         return Batches(
             self.training,
             self.task,
@@ -82,13 +82,8 @@ class Job:
             seed=plan.seed,
             weights=class_weights(plan, self.names, self.training.targets)[self.training.targets] * self.shares,
             oversample=float(plan.oversample),
-            at_once=AT_ONCE[plan.precision] if machine.device() == "cpu" and not self._by_batch else None,
+            at_once=AT_ONCE[plan.precision] if pieces else None,
         )
-
-    @property
-    def _by_batch(self) -> bool:
-        """Whether what the network says of a row hangs on its batch, which then cannot be computed in pieces."""
-        return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.backbone.net.modules())
 
     @property
     def epochs(self) -> float:

@@ -6,6 +6,7 @@ from finetooth.backbones.head import cool
 from finetooth.backbones.int8 import int8
 from finetooth.backbones.layers import Layers, evaluating, layers
 from finetooth.backbones.load import Backbone, load_classifier, load_image_classifier, load_masked, load_tuned
+from finetooth.backbones.norm import by_batch
 from finetooth.backbones.preparation import Preparation
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Cut",
     "Layers",
     "Preparation",
+    "by_batch",
     "cool",
     "cut",
     "difference",

@@ -15,16 +15,18 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from finetooth.backbones import efficientnet_lite
 from finetooth.backbones.attention import quicken
 from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
+from finetooth.backbones.norm import settle
 from finetooth.backbones.preparation import Preparation
 from finetooth.errors import ModelError, nearest
 from finetooth.packaged import MODELS, fetch
 from finetooth.seeds import number
 from finetooth.twin import Twin
 
-LATER_MODELS = ("smollm2", "efficientnet-lite0")
+LATER_MODELS = ("smollm2",)
 TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.txt",
@@ -34,9 +36,11 @@ TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
 )
 PREPROCESSOR = "preprocessor_config.json"
+SEEING = {efficientnet_lite.NAME: efficientnet_lite.checkpoint}  # packaged models that see images
 CANNOT_LOAD = (OSError, ValueError, KeyError, ImportError, SafetensorError)
 IMAGES_NEED = (
-    "a folder of images needs a model that sees: a directory or Hub id of a ViT, ConvNeXt, ResNet, Swin or the like."
+    "a folder of images needs a model that sees: a directory or Hub id of a ViT, ConvNeXt, ResNet, Swin "
+    "or the like, or efficientnet-lite0."
 )
 TEXTS_NEED = "texts need a model that reads: a directory or Hub id of a BERT or the like, or minilm or mpnet."
 
@@ -120,6 +124,8 @@ def load_image_classifier(
     source = _located(model, images=True)
     preparation = _preparation(source, model)
     net, answers = _with_head(AutoModelForImageClassification, source, model, names, seed, dropout, scratch)
+    if not scratch:  # from scratch there are no statistics to keep
+        settle(net)
     if (colours := getattr(net.config, "num_channels", 3)) != 3:
         raise ModelError(f"{model}: it takes images of {colours} channels; expected 3: red, green and blue.")
     return Backbone(
@@ -254,11 +260,14 @@ def _quickened_for_images(net: Any, preparation: Preparation, model: str) -> Lay
 
 
 def _in_own_precision(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
-    """A forward pre-hook: pixels in the precision of the weights. Some architectures do so themselves, some do not."""
+    """A forward pre-hook: pixels in the precision of the weights, and in the order in which convolutions are quick."""
     own = next(module.parameters()).dtype
 
     def cast(value: Any) -> Any:
-        return value.to(own) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+        if not (isinstance(value, torch.Tensor) and value.is_floating_point()):
+            return value
+        order = torch.channels_last if value.ndim == 4 else torch.preserve_format
+        return value.to(own, memory_format=order)
 
     return tuple(map(cast, args)), {name: cast(value) for name, value in named.items()}
 
@@ -282,7 +291,11 @@ def _example(tokenizer: Any) -> dict[str, torch.Tensor]:
 def _located(model: str, images: bool = False) -> str:
     """A directory that was looked at, or a Hub id; of a network that sees images, or else of one that reads texts."""
     if model in MODELS:
-        return str(fetch(MODELS[model]))
+        if images != (model in SEEING):
+            sees = "sees images" if model in SEEING else "reads texts"
+            raise ModelError(f"{model}: this model {sees}; {IMAGES_NEED if images else TEXTS_NEED}")
+        with _quiet():
+            return str(SEEING[model]() if model in SEEING else fetch(MODELS[model]))
     path = Path(model)
     if path.is_dir():
         if not (path / "config.json").exists():
