@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -15,6 +17,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 def test_the_example_runs(
     name: str, reviews: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "argv", [name, str(reviews), str(tiny_bert), str(tmp_path / "run")])
+    data, model = reviews, tiny_bert
+    if name == "images.py":
+        data = tiny.write_images(tmp_path / "shapes", 60)
+        model = tiny.save_image_model(tmp_path / "vit", "vit")
+    monkeypatch.setattr(sys, "argv", [name, str(data), str(model), str(tmp_path / "run")])
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     assert (tmp_path / "run" / "report.html").exists()

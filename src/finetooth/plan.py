@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from finetooth.augment import AUGMENTS
 from finetooth.errors import PlanError, nearest
 from finetooth.schedules import SCHEDULES
 
@@ -46,7 +47,6 @@ RETIRED = {"evaluation_strategy": "eval_every", "warmup_ratio": "warmup_steps"}
 
 # Keys of the outside contract that are still to be built, each with the value that asks for nothing.
 LATER: dict[str, Any] = {
-    "augment": [],
     "average": None,
     "retain": None,
     "adapter": None,
@@ -217,6 +217,9 @@ class Plan(Section):
     """How much a row of each class counts in the loss; `auto`: as much more as the class is rarer."""
     oversample: bool | Share = False
     """true: rows of every class equally often in an epoch of unchanged length; 0.5 goes half the way there."""
+    augment: list[Part] = []
+    """What training images become, anew in each epoch: crop, flip, colour, randaugment, by name or with options
+    ([{name: crop, scale: 0.5}, flip]); in Python a function, (image, generator) -> image."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the matrix products; weights and updates are fp32 either way."""
     eval_every: Annotated[Number, Field(gt=0)] = 1.0
@@ -246,6 +249,8 @@ class Plan(Section):
     def _consistent(self) -> Self:
         _known("schedule", self.schedule, {name: tuple(signature(f).parameters) for name, f in SCHEDULES.items()})
         _known("loss", self.loss, {"auto": (), **LOSSES})
+        for part in self.augment:
+            _known("augment", part, {name: tuple(signature(f).parameters) for name, f in AUGMENTS.items()})
         if isinstance(self.rate, str | dict):
             raise ValueError("rate: expected a function in Python, or {use: module:name}")
         for key, other in (("epochs", "max_steps"), ("batch_size", "batch_tokens"), ("head_learning_rate", "rate")):

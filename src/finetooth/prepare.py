@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from finetooth import duplicates, machine, rates, schedules, splits
+from finetooth.augment import AUGMENTS
 from finetooth.backbones import Backbone, Layers, by_batch
 from finetooth.batches import Batches
 from finetooth.check import examine
@@ -83,6 +84,7 @@ class Job:
             weights=class_weights(plan, self.names, self.training.targets)[self.training.targets] * self.shares,
             oversample=float(plan.oversample),
             at_once=AT_ONCE[plan.precision] if pieces else None,
+            augments=[made(part, AUGMENTS) for part in plan.augment],
         )
 
     @property
@@ -123,7 +125,9 @@ class Job:
     def _ask(self, net: nn.Module, frozen: Callable[[int], bool], epoch: float) -> Ask:
         """How the net is asked from this epoch on, while these depths are frozen."""
         lasting = rates.lasting(self.recipe.rate, self.backbone.layers.deepest, epoch, self.epochs)
-        limit = None if self.plan.cache == "off" else int(self.plan.cache)
+        limit = None if self.plan.cache == "off" or self.plan.augment else int(self.plan.cache)
+        if self.plan.augment and self.plan.cache != "off" and frozen(self.backbone.layers.deepest):
+            self.progress.say("what is frozen is computed again each time: augmented images are others in each epoch")
         pad, layers = self.backbone.tokenizer.pad_token_id, self.backbone.layers
         prefix = Prefix(layers, self.task, self.rows, pad, limit, self.progress, stores())
         return prefix.ask(net, frozen, lasting)
@@ -290,6 +294,8 @@ def refuse_unfit(plan: Plan, table: Table, names: list[str], known: Mapping[str,
         raise PlanError(f"metric_for_best_model: there is no metric '{plan.metric_for_best_model}'; {hint}")
     _refuse_threshold(plan, names, known)
     refuse_unknown(table, plan.slices)
+    if plan.augment and table.folder is None:
+        raise PlanError("augment: changes images, and these rows are texts; leave it away.")
     if plan.keep is not None and table.folder is not None:
         raise PlanError(
             "keep: what was forgotten is looked for in texts alone in this version; leave it away for images."

@@ -292,8 +292,8 @@ def _located(model: str, images: bool = False) -> str:
     """A directory that was looked at, or a Hub id; of a network that sees images, or else of one that reads texts."""
     if model in MODELS:
         if images != (model in SEEING):
-            sees = "sees images" if model in SEEING else "reads texts"
-            raise ModelError(f"{model}: this model {sees}; {IMAGES_NEED if images else TEXTS_NEED}")
+            does = "sees images" if model in SEEING else "reads texts"
+            raise ModelError(f"{model}: this model {does}; {IMAGES_NEED if images else TEXTS_NEED}")
         with _quiet():
             return str(SEEING[model]() if model in SEEING else fetch(MODELS[model]))
     path = Path(model)
