@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # What an example reads as the label of the reviews, where it is not the class.
 LABELS: dict[str, Callable[[str], str]] = {
@@ -21,10 +23,14 @@ LABELS: dict[str, Callable[[str], str]] = {
 def test_the_example_runs(
     name: str, reviews: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    data, model = reviews, tiny_bert
     if name in LABELS:
         texts = [line.rpartition(",")[0] for line in reviews.read_text(encoding="utf-8").splitlines()[1:]]
         lines = [f"{text},{LABELS[name](text)}" for text in texts]
         reviews.write_text("\n".join(["text,label", *lines]) + "\n", encoding="utf-8")
-    monkeypatch.setattr(sys, "argv", [name, str(reviews), str(tiny_bert), str(tmp_path / "run")])
+    if name == "images.py":
+        data = tiny.write_images(tmp_path / "shapes", 60)
+        model = tiny.save_image_model(tmp_path / "vit", "vit")
+    monkeypatch.setattr(sys, "argv", [name, str(data), str(model), str(tmp_path / "run")])
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     assert (tmp_path / "run" / "report.html").exists()

@@ -7,8 +7,10 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers as tf
+from PIL import Image
 
 GOOD = ["bright", "warm", "clever", "moving", "fresh", "tender"]
 BAD = ["dull", "cold", "clumsy", "tedious", "stale", "bitter"]
@@ -113,3 +115,67 @@ def write_reviews(path: Path, rows: int, seed: int = 0) -> Path:
         writer.writerow(["text", "label"])
         writer.writerows(texts.items())
     return path
+
+
+def image_config(kind: str, pixels: int = 32) -> Any:
+    """A small random configuration of one of the architectures that see images."""
+    transformer = {
+        "hidden_size": 16,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "image_size": pixels,
+        "patch_size": 8,
+    }
+    stages = {"depths": [1, 1, 2], "hidden_sizes": [8, 12, 16]}
+    made = {
+        "vit": lambda: tf.ViTConfig(**transformer),
+        "convnext": lambda: tf.ConvNextConfig(**stages, num_stages=3, patch_size=2, image_size=pixels),
+        "resnet": lambda: tf.ResNetConfig(**stages, embedding_size=8, layer_type="basic"),
+        "swin": lambda: tf.SwinConfig(
+            image_size=pixels, patch_size=2, embed_dim=8, depths=[1, 2], num_heads=[2, 2], window_size=4
+        ),
+        "efficientnet": lambda: tf.EfficientNetConfig(
+            image_size=pixels,
+            width_coefficient=0.25,
+            depth_coefficient=0.3,
+            hidden_dim=320,
+            depth_divisor=4,
+            initializer_range=0.3,  # else nothing of an image comes through so many layers
+        ),
+    }
+    return made[kind]()
+
+
+def save_image_model(folder: Path, kind: str, pixels: int = 32) -> Path:
+    """A pre-trained network that sees, as people publish it: without a head, its image processor beside it."""
+    torch.manual_seed(0)
+    tf.AutoModel.from_config(image_config(kind, pixels)).save_pretrained(folder)
+    square = {"height": pixels, "width": pixels}
+    processors = {
+        "convnext": lambda: tf.ConvNextImageProcessorPil(size={"shortest_edge": pixels}, crop_pct=0.875),
+        "resnet": lambda: tf.ConvNextImageProcessorPil(size={"shortest_edge": pixels}, crop_pct=0.875),
+        "efficientnet": lambda: tf.EfficientNetImageProcessorPil(size=square, resample=0),
+    }
+    processors.get(kind, lambda: tf.ViTImageProcessorPil(size=square))().save_pretrained(folder)
+    return folder
+
+
+def write_images(folder: Path, images: int, seed: int = 0, size: int = 40) -> Path:
+    """A folder of `images` in class folders, disks or stripes on grain, of several formats and shapes."""
+    rng = np.random.default_rng(seed)
+    for i in range(images):
+        kind = ("disk", "stripes")[i % 2]
+        width, height = size + int(rng.integers(8)), size + int(rng.integers(8))
+        down, across = np.mgrid[0:height, 0:width]
+        if kind == "disk":
+            x, y = rng.uniform(0.35, 0.65, 2) * (width, height)
+            shape = np.hypot(across - x, down - y) < rng.uniform(0.2, 0.3) * size
+        else:
+            shape = (across + int(rng.integers(10))) % 10 < 5
+        ground, figure = rng.uniform(0, 90, 3), rng.uniform(150, 255, 3)
+        pixels = np.where(shape[..., None], figure, ground) + rng.normal(0, 8, (height, width, 1))
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        path = folder / kind / f"{i:04d}{('.png', '.jpg')[i // 2 % 2]}"
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    return folder

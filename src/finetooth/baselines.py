@@ -15,7 +15,7 @@ from finetooth.predict import predict, states
 from finetooth.progress import Progress
 from finetooth.seeds import row_keys
 from finetooth.table import Answers, Kind, Table
-from finetooth.tasks import Encoded, Task, tokenized
+from finetooth.tasks import Encoded, Task
 
 LEAST_SECONDS = 20.0  # that may be spent on baselines, however short the run was
 SHARE = 0.1  # of the run's time that may be spent where it is longer
@@ -25,19 +25,24 @@ HELD_OUT = 5  # one row of so many chooses the probe's penalty
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a table: their ids, the texts of each, and their targets, as the task makes them."""
+    """Some rows of a table: their ids, the texts or the image file of each, and targets, as the task makes them.
+
+    `encoded` are the same rows where they were read already.
+    """
 
     ids: Sequence[str]
     inputs: Sequence[Sequence[str]]
     targets: NDArray[Any]
     names: list[str]
     task: Task
+    images: bool = False
+    encoded: Encoded | None = None
 
     @staticmethod
     def of(table: Table, ids: Sequence[str], names: list[str], task: Task) -> Rows:
         """These rows of the table; where the label is not known, the target says so."""
-        inputs = [table.inputs[table.position[i]] for i in ids]
-        return Rows(ids, inputs, task.targets(table, ids, names), names, task)
+        inputs = table.sources([table.position[i] for i in ids])
+        return Rows(ids, inputs, task.targets(table, ids, names), names, task, table.folder is not None)
 
     @property
     def texts(self) -> list[str]:
@@ -51,8 +56,9 @@ class Rows:
     def take(self, rows: NDArray[np.int64]) -> Rows:
         """Some of the rows, in this order."""
         chosen = rows.tolist()
+        encoded = None if self.encoded is None else self.encoded.take(rows)
         ids, inputs = [self.ids[r] for r in chosen], [self.inputs[r] for r in chosen]
-        return replace(self, ids=ids, inputs=inputs, targets=self.targets[rows])
+        return replace(self, ids=ids, inputs=inputs, targets=self.targets[rows], encoded=encoded)
 
 
 Answer = Callable[[Rows], NDArray[np.float64]]  # what is said, (rows, outputs)
@@ -194,6 +200,8 @@ def words(training: Rows) -> Baseline | None:
 def without_network(training: Rows) -> tuple[dict[str, Baseline], dict[str, str]]:
     """The baselines that need no network, by name, and why one of them cannot be had."""
     found = {fits(training).name: always(shares(training), len(training.ids))}
+    if training.images:
+        return found, {"tfidf": "the rows are images, and have no words"}
     counted = words(training)
     if counted is None:
         why = f"{len(training.names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
@@ -203,7 +211,7 @@ def without_network(training: Rows) -> tuple[dict[str, Baseline], dict[str, str]
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads texts with a network as it stands, each cut at `max_length` tokens."""
+    """Reads rows with a network as it stands, texts cut at `max_length` tokens."""
 
     net: Any
     tokenizer: Any
@@ -213,14 +221,17 @@ class Reader:
 
     def states(self, rows: Rows) -> NDArray[np.float64]:
         """(rows, width)."""
-        return states(self.net.to(machine.device()), self.task, self._encoded(rows), **self._how())
+        return states(self.net.to(machine.device()), self.task, self.encoded(rows), **self._how())
 
     def predict(self, rows: Rows) -> Answers:
         """What the network's own head says."""
-        return predict(self.net.to(machine.device()), self.task, self._encoded(rows), rows.names, **self._how())
+        return predict(self.net.to(machine.device()), self.task, self.encoded(rows), rows.names, **self._how())
 
-    def _encoded(self, rows: Rows) -> Encoded:
-        return tokenized(rows.inputs, self.tokenizer, self.max_length, ids=rows.ids, targets=rows.targets)
+    def encoded(self, rows: Rows) -> Encoded:
+        """As the network takes them."""
+        if rows.encoded is not None:
+            return rows.encoded
+        return self.task.read(rows.inputs, self.tokenizer, self.max_length, ids=rows.ids, targets=rows.targets)
 
     def _how(self) -> dict[str, Any]:
         pad = self.tokenizer.pad_token_id

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from finetooth.augment import Augment, augmented
 from finetooth.seeds import numbers, row_keys
 from finetooth.tasks import Encoded, Task
 
@@ -65,7 +66,8 @@ class Batches:
     A batch holds `batch_size` rows or, with `batch_tokens`, as many rows of like length as fit; a step takes
     `accumulation` batches. The rows of a step do not depend on how it is cut into batches of rows. `weights` has one
     number per row, `oversample` goes from 0 (rows as they are) to 1 (every class equally often). A batch of more than
-    `at_once` padded tokens is computed in equal pieces, whose gradients add up to the batch's.
+    `at_once` padded tokens is computed in equal pieces, whose gradients add up to the batch's. `augments` change
+    images, anew in each epoch.
     """
 
     encoded: Encoded
@@ -78,6 +80,7 @@ class Batches:
     weights: NDArray[np.float32]
     oversample: float = 0.0
     at_once: int | None = None
+    augments: Sequence[Augment] = ()
     _orders: dict[int, list[Rows]] = field(default_factory=dict, repr=False, compare=False)
     _counts: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
@@ -100,7 +103,7 @@ class Batches:
     def __call__(self, epoch: int, skip: int = 0) -> Iterator[list[Batch]]:
         """The micro-batches of each step of this epoch, the first `skip` steps left out."""
         for rows in self.order(epoch)[skip:]:
-            yield [self.batch(piece) for part in self._cut(rows, 1) for piece in self._pieces(part)]
+            yield [self.batch(piece, epoch) for part in self._cut(rows, 1) for piece in self._pieces(part)]
 
     def order(self, epoch: int) -> list[Rows]:
         """The rows of each step: shuffled, sorted by length within pools, and the steps shuffled again."""
@@ -162,9 +165,15 @@ class Batches:
         fitting = max(1, self.at_once // max(1, int(self.encoded.lengths[rows].max())))
         return np.array_split(rows, -(-len(rows) // fitting))
 
-    def batch(self, rows: Rows) -> Batch:
-        """These rows, padded to the longest of them."""
-        inputs, targets = self.task.collate(self.encoded, rows, self.pad)
+    def batch(self, rows: Rows, epoch: int = 0) -> Batch:
+        """These rows as they are in this epoch, padded to the longest of them."""
+        encoded, places = self.encoded, rows
+        if self.augments:
+            encoded, places = encoded.take(rows), np.arange(len(rows))
+            assert encoded.pixels is not None, "only images are augmented"
+            pixels = augmented(encoded.pixels, self.encoded.keys[rows], self.augments, self.seed, epoch)
+            encoded = replace(encoded, pixels=pixels)
+        inputs, targets = self.task.collate(encoded, places, self.pad)
         owners = np.repeat(rows, self.encoded.counts[rows])
         return Batch(rows, owners, inputs, targets, torch.from_numpy(self.weights[owners]))
 

@@ -115,7 +115,10 @@ def judge_baselines(
         # A baseline decides as the tuned model does, by a rule of its own: else the rule would pass for the tuning.
         run.write_predictions(f"validation-{name}", decided(job.plan, job.metrics, p)[0])
 
-    training, validation = (Rows.of(table, encoded.ids, names, job.task) for encoded in (job.training, job.validation))
+    training, validation = (
+        replace(Rows.of(table, encoded.ids, names, job.task), encoded=encoded)
+        for encoded in (job.training, job.validation)
+    )
     fitted, left_out = baselines.without_network(training)
     transferred: dict[str, Any] = {"centroid": None, "h_score": None}
     forgot = None
@@ -258,6 +261,8 @@ def forgotten(
             right[1],
             units_of(None, len(table)),
         )
+    if validation.images:
+        return None
     texts = forgetting.chosen(validation.texts)
     if len(texts) < 2:
         return None

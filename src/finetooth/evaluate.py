@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finetooth import ledger, machine
 from finetooth.baselines import Reader, Rows
@@ -19,6 +20,7 @@ from finetooth.errors import RunError
 from finetooth.metrics import Metric, units_of
 from finetooth.packaged import cache
 from finetooth.perturb import PERTURBATIONS, perturbed, robustness
+from finetooth.perturb_images import IMAGE_PERTURBATIONS, perturbed_images
 from finetooth.predict import predict
 from finetooth.readers import HUB, read
 from finetooth.report import detail, opened, up_to_date, with_intervals, write_report
@@ -26,7 +28,7 @@ from finetooth.run import WEIGHTS, Run
 from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
 from finetooth.table import Answers, Split, Table
-from finetooth.tasks import TASKS, tokenized
+from finetooth.tasks import TASKS
 
 
 def evaluate(
@@ -126,24 +128,22 @@ def _looked_into(
     run: Run, tuned: tuple[Any, Any], table: Table, goal: Metric, columns: Sequence[str]
 ) -> dict[str, Any]:
     """Where the model is weak: the goal by kinds of rows, and on rows that were spoiled a little."""
-    p, plan, test = run.predictions("test"), run.plan, _rows(run, table, run.split.test)
-    if test.task.kind == "texts":
+    p, plan, rows = run.predictions("test"), run.plan, _rows(run, table, run.split.test)
+    if rows.task.kind == "texts":
         return _conversed(run, tuned, table, goal, columns)
-    (net, tokenizer), rows = tuned, np.arange(len(test.ids))
-    reader = Reader(net, tokenizer, test.task, int(plan.max_length), plan.precision)
+    reader = Reader(*tuned, rows.task, int(plan.max_length), plan.precision)
+    test = replace(rows, encoded=reader.encoded(rows))
     # The rows as they are in the same precision: no rounding is taken for what a perturbation costs.
     clean = p if plan.precision == "fp32" else reader.predict(test).ruled(p.decisions)
     answered, changed = {}, {}
-    for name in PERTURBATIONS:
-        texts = [perturbed(column, test.ids, name) for column in zip(*test.inputs, strict=True)]
-        spoiled = replace(test, inputs=[*zip(*texts, strict=True)])
-        other = rows[[now != tuple(before) for now, before in zip(spoiled.inputs, test.inputs, strict=True)]]
+    for name, spoiled, other in _spoiled(test):
         said = clean.said.copy()
         if len(other):
             said[other] = reader.predict(spoiled.take(other)).said
         answered[name], changed[name] = clean.about(clean.ids, clean.labels, said), len(other)
-    whole = tokenized(test.inputs, tokenizer, int(plan.max_length), ids=test.ids, targets=test.targets).whole
-    lengths = dict(zip(test.ids, whole.tolist(), strict=True))
+    lengths: dict[str, int] = {}
+    if test.encoded is not None and not test.images:  # images are all of one size
+        lengths = dict(zip(test.ids, test.encoded.whole.tolist(), strict=True))
     return {
         "slices": by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns]),
         "robustness": robustness(goal, clean, answered, changed, units_of(table.groups_of(p.ids), len(p.ids))),
@@ -162,6 +162,24 @@ def _conversed(run: Run, tuned: tuple[Any, Any], table: Table, goal: Metric, col
 
 def _rows(run: Run, table: Table, ids: Sequence[str]) -> Rows:
     return Rows.of(table, ids, run.json("data.json")["names"], TASKS[run.plan.task])
+
+
+def _spoiled(test: Rows) -> Iterator[tuple[str, Rows, NDArray[np.int64]]]:
+    """Each perturbation by name, the rows under it, and which of them it changed."""
+    every = np.arange(len(test.ids))
+    if test.encoded is not None and test.encoded.pixels is not None:
+        for name in IMAGE_PERTURBATIONS:
+            pixels = perturbed_images(test.encoded.pixels, test.ids, name)
+            yield name, replace(test, encoded=replace(test.encoded, pixels=pixels)), every
+        return
+    for name in PERTURBATIONS:
+        texts = [perturbed(column, test.ids, name) for column in zip(*test.inputs, strict=True)]
+        spoiled = replace(test, inputs=[*zip(*texts, strict=True)], encoded=None)
+        yield (
+            name,
+            spoiled,
+            every[[now != tuple(before) for now, before in zip(spoiled.inputs, test.inputs, strict=True)]],
+        )
 
 
 def _tuned(run: Run) -> tuple[Any, Any]:

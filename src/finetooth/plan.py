@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from finetooth.augment import AUGMENTS
 from finetooth.errors import PlanError, nearest
 from finetooth.schedules import SCHEDULES
 
@@ -53,7 +54,6 @@ RETIRED = {"evaluation_strategy": "eval_every", "warmup_ratio": "warmup_steps"}
 
 # Keys of the outside contract that are still to be built, each with the value that asks for nothing.
 LATER: dict[str, Any] = {
-    "augment": [],
     "average": None,
     "retain": None,
     "report_to": None,
@@ -62,7 +62,6 @@ LARGEST = 20 << 30  # bytes
 ADAPTER_RATE = 1e-3
 LATER_TASKS = (
     "token-classification",
-    "image-classification",
     "seq2seq",
 )
 
@@ -189,7 +188,15 @@ class SplitPlan(Section):
 class Plan(Section):
     """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
 
-    task: Literal["auto", "text-classification", "text-pair", "text-regression", "multi-label", "instruction"] = "auto"
+    task: Literal[
+        "auto",
+        "text-classification",
+        "text-pair",
+        "text-regression",
+        "multi-label",
+        "image-classification",
+        "instruction",
+    ] = "auto"
     """What is to be learnt."""
     data: Data = Data()
     """The columns."""
@@ -245,6 +252,9 @@ class Plan(Section):
     labels: how much a row counts for a label that is true of it."""
     oversample: bool | Share = False
     """true: rows of every class equally often in an epoch of unchanged length; 0.5 goes half the way there."""
+    augment: list[Part] = []
+    """What training images become, anew in each epoch: crop, flip, colour, randaugment, by name or with options
+    ([{name: crop, scale: 0.5}, flip]); in Python a function, (image, generator) -> image."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the matrix products; weights and updates are fp32 either way."""
     eval_every: Annotated[Number, Field(gt=0)] = 1.0
@@ -278,6 +288,8 @@ class Plan(Section):
     def _consistent(self) -> Self:
         _known("schedule", self.schedule, {name: tuple(signature(f).parameters) for name, f in SCHEDULES.items()})
         _known("loss", self.loss, {"auto": (), **LOSSES})
+        for part in self.augment:
+            _known("augment", part, {name: tuple(signature(f).parameters) for name, f in AUGMENTS.items()})
         if isinstance(self.rate, str | dict):
             raise ValueError("rate: expected a function in Python, or {use: module:name}")
         for key, other in (("epochs", "max_steps"), ("batch_size", "batch_tokens"), ("head_learning_rate", "rate")):
@@ -491,6 +503,7 @@ class Facts:
     limit: int
     fast_bf16: bool
     machine: str
+    images: bool = False
 
 
 def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
@@ -525,11 +538,10 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
     if plan.batch_tokens is not None:
         decide("batch_size", None, "batch_tokens says how large a batch is")
     decide("batch_size", 32, "large enough to keep the processor busy, small enough for many updates")
-    decide(
-        "max_length",
-        facts.limit,
-        f"the model's limit is {facts.limit} tokens; shorter rows are not padded to it",
-    )
+    why = f"the model's limit is {facts.limit} tokens; shorter rows are not padded to it"
+    if facts.images:
+        why = f"an image counts as {facts.limit} tokens, squares of 16 x 16 pixels; nothing of it is cut"
+    decide("max_length", facts.limit, why)
     if plan.rate is not None:
         decide("freeze", 0, "rate replaces it")
     if plan.unfreeze_every is not None:

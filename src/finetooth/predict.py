@@ -60,15 +60,17 @@ def states(
     device: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
-    """What the net's body makes of each row: its last hidden states, averaged over the tokens; (rows, width).
+    """What the net's body makes of each row: its last hidden states, averaged over tokens or space; (rows, width).
 
     `progress` is told how many tokens are done, and how many there are.
     """
 
     def ask(net: Any, inputs: Inputs, rows: Rows, targets: Tensor) -> Tensor:
-        hidden, mask = net.base_model(**inputs)[0].float(), inputs["attention_mask"][..., None].float()
-        pooled: Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        return pooled
+        hidden: Tensor = net.base_model(**inputs)[0].float()
+        if "attention_mask" not in inputs:  # an image, of tokens or (rows, width, height, width of the map)
+            return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
+        mask = inputs["attention_mask"][..., None].float()
+        return (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 
     return _each(ask, net, task, encoded, pad, precision, device, progress)
 
@@ -122,5 +124,5 @@ def _each(
             found[rows] = answers
             done += int(encoded.lengths[rows].sum())
             if progress is not None:
-                progress(done, len(encoded.tokens))
+                progress(done, int(encoded.lengths.sum()))
     return found

@@ -80,7 +80,11 @@ class Store:
             if os.preadv(self._file, [row], int(self.starts[place]) * wide) != row.nbytes:
                 raise RunError(f"{self.path}: ends too soon; remove {self.path.parent} and train again.")
         states = found.view(self.dtype)
-        return states if self.ragged else states[:, 0]
+        if self.ragged:
+            return states
+        # Maps of an image in the order in which convolutions are quick.
+        order = torch.channels_last if states.ndim == 5 else torch.preserve_format
+        return states[:, 0].clone(memory_format=order)
 
     @cached_property
     def _file(self) -> int:
@@ -261,6 +265,8 @@ class Prefix:
         total.update(ordered.offsets.data)
         if ordered.types is not None:
             total.update(ordered.types.data)
+        if ordered.pixels is not None:
+            total.update(ordered.pixels.content)
         return total.hexdigest()[:32]
 
 

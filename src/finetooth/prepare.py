@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from finetooth import duplicates, labels, machine, rates, schedules, splits
-from finetooth.backbones import Backbone, Layers
+from finetooth.augment import AUGMENTS
+from finetooth.backbones import Backbone, Layers, by_batch
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
 from finetooth.decide import UNMOVED
 from finetooth.errors import DataError, PlanError, nearest
 from finetooth.findings import Finding
+from finetooth.likeness import Seen, see
 from finetooth.loop import Recipe, State, optimizer
 from finetooth.losses import LOSSES
 from finetooth.metrics import Metric
@@ -65,7 +67,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done: the resolved plan, the rows as tokens, the model. The test rows are known by id alone."""
+    """What is to be done: the resolved plan, the rows as the network reads them, the model; of test rows their ids."""
 
     task: Task
     names: list[str]
@@ -82,6 +84,7 @@ class Job:
     progress: Progress
     limit: int | None = None  # rows of training and of validation, at most, where it started small
     scale: Scale | None = None  # of numbers: what the network is spared while it learns
+    seen: Seen | None = None  # the images of the table, where it is one of images
 
     @property
     def goal(self) -> Metric:
@@ -91,7 +94,7 @@ class Job:
     @cached_property
     def batches(self) -> Batches:
         """The training rows, as the loop eats them."""
-        plan = self.plan
+        plan, pieces = self.plan, machine.device() == "cpu" and not by_batch(self.backbone.net)
         return Batches(
             self.training,
             self.task,
@@ -102,7 +105,8 @@ class Job:
             seed=plan.seed,
             weights=row_weights(plan, self.task, self.names, self.training.targets) * self.shares,
             oversample=float(plan.oversample),
-            at_once=AT_ONCE[plan.precision] if machine.device() == "cpu" else None,
+            at_once=AT_ONCE[plan.precision] if pieces else None,
+            augments=[made(part, AUGMENTS) for part in plan.augment],
         )
 
     @property
@@ -146,7 +150,9 @@ class Job:
     def _ask(self, net: nn.Module, frozen: Callable[[int], bool], epoch: float) -> Ask:
         """How the net is asked from this epoch on, while these depths are frozen."""
         lasting = rates.lasting(self.recipe.rate, self.backbone.layers.deepest, epoch, self.epochs)
-        limit = None if self.plan.cache == "off" else int(self.plan.cache)
+        limit = None if self.plan.cache == "off" or self.plan.augment else int(self.plan.cache)
+        if self.plan.augment and self.plan.cache != "off" and frozen(self.backbone.layers.deepest):
+            self.progress.say("what is frozen is computed again each time: augmented images are others in each epoch")
         pad, layers = self.backbone.tokenizer.pad_token_id, self.backbone.layers
         prefix = Prefix(layers, self.task, self.rows, pad, limit, self.progress, stores())
         return prefix.ask(net, frozen, lasting)
@@ -195,6 +201,7 @@ class Material:
     clusters: tuple[NDArray[np.int64], NDArray[np.int64]]
     split: Split
     limit: int | None
+    seen: Seen | None = None
     _encoded: dict[tuple[str, int], Encoded] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
@@ -207,13 +214,16 @@ class Material:
         """
         task = TASKS[plan.task if plan.task != "auto" else fitting(table)[0]]
         known = {**task.metrics, **{metric.name: metric for metric in metrics}}
-        names, clusters = task.names(table), duplicates.of(table)
-        strata = labels.strata(table, task.kind)
+        names, seen = task.names(table), None
+        if table.folder is not None:
+            seen = see(table)
+            _refuse_broken(table, seen)
+        clusters, strata = duplicates.of(table, seen), labels.strata(table, task.kind)
         how = plan.split.model_dump() | ({"stratify": False} if task.kind == "texts" else {})
         split = splits.holdout(table, near=clusters[1], strata=strata, **how)
         if rows is not None:
             split = replace(split, train=_fewer(split.train, rows), validation=_fewer(split.validation, rows))
-        return Material(table, model, task, names, known, clusters, split, rows)
+        return Material(table, model, task, names, known, clusters, split, rows, seen)
 
     def job(
         self, plan: Plan, *, split: Split | None = None, scratch: bool = False, progress: Progress | None = None
@@ -236,6 +246,11 @@ class Material:
         plan = plan.model_copy(
             update={"data": Data(**{**table.columns.roles(), "input": ",".join(table.columns.input)})}
         )
+        if table.folder is not None and int(plan.max_length) != backbone.limit:
+            raise PlanError(
+                f"max_length: found {plan.max_length}, but images are not cut; leave it at auto. How large an image "
+                f"{self.model} wants stands in its preprocessor_config.json."
+            )
         if int(plan.max_length) > backbone.limit:
             raise PlanError(
                 f"max_length: found {plan.max_length}, but {self.model} takes at most {backbone.limit} tokens."
@@ -274,6 +289,7 @@ class Material:
             progress or Silent(),
             limit=self.limit,
             scale=scale,
+            seen=self.seen,
         )
         _refuse_idleness(job)
         return job
@@ -294,6 +310,17 @@ class Material:
         return self._encoded[key]
 
 
+def _refuse_broken(table: Table, seen: Seen) -> None:
+    """Raise DataError, naming the first, for images that cannot be decoded; of sealed ones too, while it is time."""
+    if seen.broken:
+        i, why = next(iter(seen.broken.items()))
+        more = f" (and {len(seen.broken) - 1:,} more)" if len(seen.broken) > 1 else ""
+        raise DataError(
+            f"{table.file(i)}: {why}{more}; put a whole image there, or take such rows out: `finetooth check "
+            f"{table.source} --fix OUT` does."
+        )
+
+
 def prepare(table: Table, plan: Plan, model: str, *, rows: int | None = None, metrics: Sequence[Metric] = ()) -> Job:
     """What one run is made from. Raises UserError for what is wrong."""
     return Material.of(table, plan, model, rows=rows, metrics=metrics).job(plan)
@@ -307,6 +334,12 @@ def refuse_unfit(plan: Plan, table: Table, task: Task, names: list[str], known: 
     if task.kind == "one-of":
         _refuse_threshold(plan, names, known)
     refuse_unknown(table, plan.slices)
+    if plan.augment and table.folder is None:
+        raise PlanError("augment: changes images, and these rows are texts; leave it away.")
+    if plan.keep is not None and table.folder is not None:
+        raise PlanError(
+            "keep: what was forgotten is looked for in texts alone in this version; leave it away for images."
+        )
     if plan.keep is not None:  # what is wrong with it is told before anything is trained
         kept = read(plan.keep)
         if None in kept.labels or len(set(kept.labels)) < 2:
@@ -437,7 +470,16 @@ def findings(table: Table, job: Job) -> tuple[Finding, ...]:
     for encoded in (job.training, job.validation):
         lengths[[table.position[i] for i in encoded.ids]] = encoded.whole
     return examine(
-        Sample(table, job.split, *job.clusters, lengths, int(job.plan.max_length), sealed=True, kind=job.task.kind)
+        Sample(
+            table,
+            job.split,
+            *job.clusters,
+            lengths,
+            int(job.plan.max_length),
+            seen=job.seen,
+            sealed=True,
+            kind=job.task.kind,
+        )
     )
 
 
@@ -457,4 +499,5 @@ def _facts(table: Table, split: Split, backbone: Backbone, task: Task, names: li
         limit=backbone.limit,
         fast_bf16=machine.fast_bf16(),
         machine=machine.describe(),
+        images=table.folder is not None,
     )

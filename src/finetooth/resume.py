@@ -83,7 +83,10 @@ def refuse(path: Path, what: str, changed: Sequence[str]) -> None:
 def refuse_unnamed(path: Path, plan: Plan) -> None:
     """Raise RunError for a function in the plan that cannot be told from another."""
     values = plan.values()
-    unnamed = [key for key in values if isinstance(values[key], dict) and "<" in str(values[key].get("use"))]
+    parts = [
+        (key, part) for key in values for part in (values[key] if isinstance(values[key], list) else [values[key]])
+    ]
+    unnamed = [key for key, part in parts if isinstance(part, dict) and "<" in str(part.get("use"))]
     if unnamed:
         raise RunError(
             f"{path}: cannot go on, since {unnamed[0]} is a function without a name of its own, which may have "

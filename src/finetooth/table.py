@@ -169,6 +169,10 @@ class Table:
         assert self.folder is not None, "only a table of images has files"
         return self.folder / self.inputs[i][0]
 
+    def sources(self, rows: Iterable[int]) -> list[tuple[str, ...]]:
+        """What is to be read of these rows: their input cells or, of images, the paths of their files."""
+        return [self.inputs[i] if self.folder is None else (str(self.file(i)),) for i in rows]
+
     @cached_property
     def ids(self) -> list[str]:
         """A stable id per row: the id column's, else the digest of the inputs.

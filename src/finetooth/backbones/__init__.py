@@ -6,12 +6,16 @@ from finetooth.backbones.first import first_alone
 from finetooth.backbones.head import cool, movable, unstandardize
 from finetooth.backbones.int8 import int8
 from finetooth.backbones.layers import Layers, evaluating, layers
-from finetooth.backbones.load import Backbone, load_classifier, load_masked, load_tuned
+from finetooth.backbones.load import Backbone, load_classifier, load_image_classifier, load_masked, load_tuned
+from finetooth.backbones.norm import by_batch
+from finetooth.backbones.preparation import Preparation
 
 __all__ = [
     "Backbone",
     "Cut",
     "Layers",
+    "Preparation",
+    "by_batch",
     "cool",
     "cut",
     "difference",
@@ -21,6 +25,7 @@ __all__ = [
     "layers",
     "load_causal",
     "load_classifier",
+    "load_image_classifier",
     "load_masked",
     "load_tuned",
     "load_tuned_causal",

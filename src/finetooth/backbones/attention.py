@@ -40,6 +40,7 @@ def attention(
     """
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     plain = key.shape[1] == query.shape[1] and all(value is None or value is False for value in rest.values())
+    plain = plain and (attention_mask is None or attention_mask.dtype == torch.bool)  # Swin adds numbers instead
     if query.device.type != "cpu" or not plain or key.shape[2] > LONGEST or (causal and attention_mask is None):
         how = {"dropout": dropout, "scaling": scaling, "is_causal": is_causal}
         return sdpa_attention_forward(  # type: ignore[no-any-return]

@@ -54,8 +54,11 @@ def _part(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> str 
     """
     block = stack_of(net)[1][-1]
     above = [parameter for name, parameter in net.named_parameters() if layers.parameters[name] <= 1]
-    # Some networks cut rows into windows: one token more must not make a difference.
-    longer = {name: torch.cat([tensor, tensor[:, -1:]], dim=1) for name, tensor in example.items()}
+    # Some networks cut rows into windows: one token more must not make a difference. An image has always as many.
+    longer = {
+        name: tensor if tensor.ndim > 2 else torch.cat([tensor, tensor[:, -1:]], dim=1)
+        for name, tensor in example.items()
+    }
     best: str | None = None
     with evaluating(net), _scrambled(above):
         least = _products(net, block, example)

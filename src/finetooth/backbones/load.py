@@ -1,4 +1,4 @@
-"""Load a pre-trained encoder with a new head, from a directory, a Hub id or a packaged name."""
+"""Load a pre-trained encoder of texts or of images with a new head: a directory, a Hub id or a packaged name."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from finetooth.backbones import efficientnet_lite
 from finetooth.backbones.adapt import adapt, merge, save_adapter, unlearning
 from finetooth.backbones.attention import quicken
 from finetooth.backbones.convert import smollm2
 from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
+from finetooth.backbones.norm import settle
+from finetooth.backbones.preparation import Preparation
 from finetooth.errors import ModelError, nearest
 from finetooth.packaged import MODELS, fetch
 from finetooth.seeds import number
 from finetooth.twin import Twin
 
-LATER_MODELS = ("efficientnet-lite0",)
 TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.txt",
@@ -34,13 +36,22 @@ TOKENIZER_FILES = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
+PREPROCESSOR = "preprocessor_config.json"
+SEEING = {efficientnet_lite.NAME: efficientnet_lite.checkpoint}  # packaged models that see images
+CANNOT_LOAD = (OSError, ValueError, KeyError, ImportError, SafetensorError)
+IMAGES_NEED = (
+    "a folder of images needs a model that sees: a directory or Hub id of a ViT, ConvNeXt, ResNet, Swin "
+    "or the like, or efficientnet-lite0."
+)
+TEXTS_NEED = "texts need a model that reads: a directory or Hub id of a BERT or the like, or minilm or mpnet."
 
 
 @dataclass(frozen=True)
 class Backbone:
     """A network with its tokenizer, its layers by depth, and the most tokens that it takes.
 
-    `answers` says that its head is not new: it was made for these very classes.
+    A network that sees images has a Preparation for a tokenizer. `answers` says that its head is not new: it was made
+    for these very classes.
     """
 
     net: Any
@@ -102,39 +113,16 @@ def load_classifier(
     what transformers calls the kind of answers. Raises ModelError when the model or its tokenizer is missing, or the
     weights do not fit the architecture.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     source = located(model)
-    with quiet(), torch.random.fork_rng():
-        torch.manual_seed(number(seed, "head"))
+    how: dict[str, Any] = {"seed": seed, "dropout": dropout, "scratch": scratch, "problem": problem}
+    net, answers = _with_head(AutoModelForSequenceClassification, source, model, names, **how)
+    with quiet():
         try:
-            config = AutoConfig.from_pretrained(source)
-            # A head for numbers speaks in the unit of the rows that it was tuned on: it is renewed as any other.
-            before = dict(config.id2label or {}) if problem != "regression" else {}
-            config.num_labels = len(names)
-            config.id2label = dict(enumerate(names))
-            config.label2id = {name: i for i, name in enumerate(names)}
-            config.problem_type = problem
-            if dropout is not None:
-                set_dropout(config, dropout)
-            # safetensors only: a pickled file could run code.
-            net, facts = AutoModelForSequenceClassification.from_pretrained(
-                source,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-            if scratch:
-                net = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(source)
-        except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-            raise ModelError(f"{model}: cannot be loaded for text classification: {first_line(error)}") from error
-        _refuse_strangers(model, net, facts)
-        answers = before == config.id2label and not facts["missing_keys"] and not scratch
-        if before != config.id2label:
-            _renew_head(net)
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{model}: its tokenizer cannot be loaded: {first_line(error)}") from error
     return assembled(net, tokenizer, model, seed=seed, adapter=adapter, answers=answers, task_type="SEQ_CLS")
 
 
@@ -160,10 +148,7 @@ def assembled(
             f"{net.get_input_embeddings().weight.shape[0]}; they do not belong together."
         )
     digest = _weights_digest(net)
-    if adapter is not None:
-        with torch.random.fork_rng():
-            torch.manual_seed(number(seed, "adapter"))
-            adapt(net, adapter, task_type)
+    _adapt(net, adapter, seed, task_type)
     by_depth = _quickened(net, tokenizer)
     if adapter is not None:
         by_depth = replace(by_depth, still=unlearning(net, by_depth, head=task_type == "SEQ_CLS"))
@@ -177,6 +162,121 @@ def assembled(
         tokenizer_digest=sha256(_tokenizer_content(tokenizer).encode("utf-8", "surrogatepass")).hexdigest(),
         answers=answers,
     )
+
+
+def _adapt(net: Any, adapter: Mapping[str, Any] | None, seed: int, task_type: str) -> None:
+    if adapter is not None:
+        with torch.random.fork_rng():
+            torch.manual_seed(number(seed, "adapter"))
+            # PEFT has no name of its own for images; what it asks the name for is how to wrap, and nothing is wrapped.
+            adapt(net, adapter, "FEATURE_EXTRACTION" if task_type == "IMAGE_CLS" else task_type)
+
+
+def load_image_classifier(
+    model: str,
+    names: list[str],
+    *,
+    seed: int = 0,
+    dropout: float | None = None,
+    scratch: bool = False,
+    adapter: Mapping[str, Any] | None = None,
+) -> Backbone:
+    """As `load_classifier`, for a network that sees images; it has a Preparation where others have a tokenizer."""
+    from transformers import AutoModelForImageClassification
+
+    source = located(model, images=True)
+    preparation = _preparation(source, model)
+    how: dict[str, Any] = {"seed": seed, "dropout": dropout, "scratch": scratch}
+    net, answers = _with_head(AutoModelForImageClassification, source, model, names, **how)
+    if not scratch:  # from scratch there are no statistics to keep
+        settle(net)
+    if (colours := getattr(net.config, "num_channels", 3)) != 3:
+        raise ModelError(f"{model}: it takes images of {colours} channels; expected 3: red, green and blue.")
+    digest = _weights_digest(net)
+    _adapt(net, adapter, seed, "IMAGE_CLS")
+    by_depth = _quickened_for_images(net, preparation, model)
+    return Backbone(
+        net,
+        preparation,
+        by_depth if adapter is None else replace(by_depth, still=unlearning(net, by_depth, head=True)),
+        preparation.patches,
+        model,
+        weights_digest=digest,
+        tokenizer_digest=sha256(preparation.content.encode()).hexdigest(),
+        answers=answers,
+    )
+
+
+def _with_head(
+    auto: Any,
+    source: str,
+    model: str,
+    names: list[str],
+    *,
+    seed: int,
+    dropout: float | None,
+    scratch: bool,
+    problem: str = "single_label_classification",
+) -> tuple[Any, bool]:
+    """The network of one of transformers' auto classes, a head for these names on it, and whether that was there."""
+    from transformers import AutoConfig
+
+    with quiet(), torch.random.fork_rng():
+        torch.manual_seed(number(seed, "head"))
+        try:
+            config = AutoConfig.from_pretrained(source)
+            _refuse_other_kind(auto, model, config)
+            # A head for numbers speaks in the unit of the rows that it was tuned on: it is renewed as any other.
+            before = dict(config.id2label or {}) if problem != "regression" else {}
+            config.num_labels = len(names)
+            config.id2label = dict(enumerate(names))
+            config.label2id = {name: i for i, name in enumerate(names)}
+            config.problem_type = problem
+            if dropout is not None:
+                set_dropout(config, dropout)
+            # safetensors only: a pickled file could run code.
+            net, facts = auto.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+            if scratch:
+                net = auto.from_config(config, dtype=torch.float32)
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{model}: cannot be loaded for classification: {first_line(error)}") from error
+        _refuse_strangers(model, net, facts)
+        answers = before == config.id2label and not facts["missing_keys"] and not scratch
+        if before != config.id2label:
+            _renew_head(net)
+    return net, answers
+
+
+def _refuse_other_kind(auto: Any, model: str, config: Any) -> None:
+    """Raise ModelError where the network sees images and texts are to be classified, or the other way round."""
+    from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+
+    sees = type(config) in AutoModelForImageClassification._model_mapping
+    reads = type(config) in AutoModelForSequenceClassification._model_mapping
+    if auto is AutoModelForImageClassification and reads and not sees:
+        raise ModelError(f"{model}: a {config.model_type} reads texts; {IMAGES_NEED}")
+    if auto is AutoModelForSequenceClassification and sees and not reads:
+        raise ModelError(f"{model}: a {config.model_type} sees images; {TEXTS_NEED}")
+
+
+def _preparation(source: str, model: str) -> Preparation:
+    """What the model wants done to its images. Raises ModelError where its processor is missing, or does more."""
+    from transformers import AutoImageProcessor
+
+    with quiet():
+        try:
+            # By Pillow, whatever else is installed.
+            processor = AutoImageProcessor.from_pretrained(source, backend="pil")
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{model}: its image processor cannot be loaded: {first_line(error)}") from error
+        return Preparation.of(processor, model)
 
 
 def load_masked(model: str) -> Any | None:
@@ -197,6 +297,8 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
     """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    if (folder / PREPROCESSOR).exists():
+        return _load_tuned_for_images(folder)
     with quiet():
         try:
             net = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
@@ -205,6 +307,45 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
     _quickened(net, tokenizer)
     return net.eval(), tokenizer
+
+
+def _load_tuned_for_images(folder: Path) -> tuple[Any, Preparation]:
+    from transformers import AutoModelForImageClassification
+
+    with quiet():
+        try:
+            net = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
+    preparation = _preparation(str(folder), str(folder))
+    _quickened_for_images(net, preparation, str(folder))
+    return net.eval(), preparation
+
+
+def _quickened_for_images(net: Any, preparation: Preparation, model: str) -> Layers:
+    """As `_quickened`, asked in the precision of the weights. Raises ModelError where images have a wrong size."""
+    net.base_model.register_forward_pre_hook(_in_own_precision, with_kwargs=True)
+    try:
+        return _quickened(net, preparation)
+    except (ValueError, RuntimeError) as error:
+        height, width = preparation.shape
+        raise ModelError(
+            f"{model}: the network cannot see images of {height} x {width} pixels, as its {PREPROCESSOR} makes them: "
+            f"{first_line(error)}"
+        ) from error
+
+
+def _in_own_precision(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+    """A forward pre-hook: pixels in the precision of the weights, and in the order in which convolutions are quick."""
+    own = next(module.parameters()).dtype
+
+    def cast(value: Any) -> Any:
+        if not (isinstance(value, torch.Tensor) and value.is_floating_point()):
+            return value
+        order = torch.channels_last if value.ndim == 4 else torch.preserve_format
+        return value.to(own, memory_format=order)
+
+    return tuple(map(cast, args)), {name: cast(value) for name, value in named.items()}
 
 
 def _quickened(net: Any, tokenizer: Any) -> Layers:
@@ -217,30 +358,42 @@ def _quickened(net: Any, tokenizer: Any) -> Layers:
 
 
 def _example(tokenizer: Any) -> dict[str, torch.Tensor]:
-    """Two short rows, one of them padded."""
+    """Two short rows, one of them padded; or two images."""
+    if isinstance(tokenizer, Preparation):
+        return tokenizer.example()
     return dict(tokenizer(["a", "a b"], padding=True, return_tensors="pt"))
 
 
-def located(model: str) -> str:
-    """A directory that was looked at, or a Hub id."""
+def located(model: str, images: bool = False) -> str:
+    """A directory that was looked at, or a Hub id; of a network that sees images, or else of one that reads texts."""
     if model == "smollm2":
         return str(smollm2())
     if model in MODELS:
-        return str(fetch(MODELS[model]))
+        if images != (model in SEEING):
+            does = "sees images" if model in SEEING else "reads texts"
+            raise ModelError(f"{model}: this model {does}; {IMAGES_NEED if images else TEXTS_NEED}")
+        with quiet():
+            return str(SEEING[model]() if model in SEEING else fetch(MODELS[model]))
     path = Path(model)
     if path.is_dir():
         if not (path / "config.json").exists():
             raise ModelError(f"{path}: there is no config.json in it, so it is not a model directory.")
-        if not any((path / name).exists() for name in TOKENIZER_FILES):
+        reads, sees = any((path / name).exists() for name in TOKENIZER_FILES), (path / PREPROCESSOR).exists()
+        if images and not sees:
+            if reads:
+                raise ModelError(f"{path}: found a tokenizer and no {PREPROCESSOR}; {IMAGES_NEED}")
+            raise ModelError(
+                f"{path}: there is no {PREPROCESSOR} beside the model, which says how large it wants its images; copy "
+                f"that of the pre-trained model into it."
+            )
+        if not images and sees and not reads:
+            raise ModelError(f"{path}: found {PREPROCESSOR} and no tokenizer; {TEXTS_NEED}")
+        if not images and not reads:
             raise ModelError(
                 f"{path}: there is no tokenizer beside the model (none of {', '.join(TOKENIZER_FILES)}); copy the "
                 f"tokenizer files of the pre-trained model into it."
             )
         return str(path)
-    if model in LATER_MODELS:
-        raise ModelError(
-            f"{model}: this packaged model is not in this version of finetooth; there is {', '.join(MODELS)}."
-        )
     if path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise ModelError(f"{model}: no such model directory.")
     if "/" not in model and "did you mean" in nearest(model, MODELS):

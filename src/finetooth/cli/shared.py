@@ -197,6 +197,8 @@ def own_code(plan: Plan, allowed: Iterable[str]) -> tuple[Plan, list[Metric]]:
 
     own = {key: value for key in ("rate", "schedule", "loss") if isinstance(value := getattr(plan, key), Use)}
     plan = plan.model_copy(update={key: found(key, value.use) for key, value in own.items()})
+    augment = [found("augment", part.use) if isinstance(part, Use) else part for part in plan.augment]
+    plan = plan.model_copy(update={"augment": augment})
     goal = plan.metric_for_best_model
     if ":" not in goal:
         return plan, []

@@ -16,6 +16,7 @@ USES = {  # what transformers calls the pipeline, what it does, and what it is a
     "text-pair": ("text-classification", "classify", '{"text": "a first text", "text_pair": "a second one"}'),
     "multi-label": ("text-classification", "classify", '"a text like those of the data set", top_k=None'),
     "text-regression": ("text-classification", "foretell", '"a text like those", function_to_apply="none"'),
+    "image-classification": ("image-classification", "classify", '"path/to/an/image.jpg"'),
     "instruction": ("text-generation", "answer", '[{"role": "user", "content": "a question like those"}]'),
 }
 MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
@@ -24,6 +25,7 @@ MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 def card(report: Mapping[str, Any]) -> str:
     """A Hugging Face model card (Markdown with a YAML header) from the content of report.json."""
     pipeline, ask, asked = USES[report["task"]]
+    kind = "image" if report["task"] == "image-classification" else "text"
     header: dict[str, Any] = {
         "library_name": "transformers",
         "pipeline_tag": pipeline,
@@ -63,7 +65,7 @@ def card(report: Mapping[str, Any]) -> str:
         ("train rows", words.count(rows["train"])),
         ("validation rows", words.count(rows["validation"])),
         ("test rows", words.count(rows["test"])),
-        ("rows cut", f"{words.count(cut['rows'])}, at {cut['max_length']} tokens"),
+        *([("rows cut", f"{words.count(cut['rows'])}, at {cut['max_length']} tokens")] if kind == "text" else []),
         ("fingerprint", report["data"]["fingerprint"]),
     ]
     settings = [(key, value) for key, value, _ in words.settings(report["plan"], report["reasons"])]
@@ -89,8 +91,9 @@ def card(report: Mapping[str, Any]) -> str:
                 "## Against simpler ways",
                 _table(against),
                 "## Limits",
-                "Scores hold for rows like those of the data set: the same source, language, length and "
-                "share of each label. On other texts the model still answers, and may be surely wrong. "
+                "Scores hold for rows like those of the data set: the same source, "
+                f"{'camera, size' if kind == 'image' else 'language, length'} and "
+                f"share of each label. On other {kind}s the model still answers, and may be surely wrong. "
                 + _limit(report),
                 "## Data",
                 _table([("data", ""), *data]),
@@ -118,7 +121,8 @@ def _limit(report: Mapping[str, Any]) -> str:
             "decisions.json."
         )
     if report["task"] != "text-regression":
-        return "It knows only the labels above, and has no answer for a text that fits none of them."
+        row = "an image" if report["task"] == "image-classification" else "a text"
+        return f"It knows only the labels above, and has no answer for {row} that fits none of them."
     interval = report["detail"]["validation"]["interval"]
     if interval is None:
         return "A value comes without an interval: there were too few validation rows for one."

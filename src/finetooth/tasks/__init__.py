@@ -4,6 +4,7 @@ from finetooth.labels import kind_of
 from finetooth.table import Table
 from finetooth.tasks.base import READS, Encoded, Task, tokenized
 from finetooth.tasks.chat import asked, conversation, question
+from finetooth.tasks.image_classification import ImageClassification
 from finetooth.tasks.instruction import Instruction
 from finetooth.tasks.multi_label import MultiLabel
 from finetooth.tasks.text_classification import TextClassification
@@ -18,11 +19,14 @@ TASKS: dict[str, Task] = {
     "text-regression": TextRegression(),
     "multi-label": MultiLabel(),
     "instruction": Instruction(),
+    "image-classification": ImageClassification(),
 }
 
 
 def fitting(table: Table) -> tuple[str, str]:
     """The task that these rows make, and the reason in words."""
+    if table.folder is not None:
+        return "image-classification", "a folder of images and a class for each"
     if table.columns.talk:
         asked, answer = " and ".join(table.columns.input), table.columns.label
         return "instruction", f"prompts in {asked}, answers in {answer}" if answer else f"conversations in {asked}"

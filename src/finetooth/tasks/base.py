@@ -1,4 +1,4 @@
-"""The contract of a task, and Encoded: rows as flat arrays of tokens, no padding yet."""
+"""The contract of a task, and Encoded: rows as flat arrays of tokens or as pixels, no padding yet."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from finetooth.backbones import Backbone
 from finetooth.metrics import Metric
+from finetooth.pixels import Pixels
 from finetooth.seeds import Keys, row_keys
 from finetooth.table import Answers, Kind, Table
 
@@ -26,7 +27,8 @@ class Encoded:
     """Row i has the tokens from offsets[i] to offsets[i + 1]; targets are what the task makes of its label.
 
     `whole` is the number of tokens of each row before it was cut at the limit; `types` say of each token in which
-    of two texts it stands, where the network wants to know. Where single tokens are learnt, `marks` say which.
+    of two texts it stands, where the network wants to know. Where single tokens are learnt, `marks` say which. Images
+    have `pixels` and no tokens: their lengths, the same for each, only measure out the work.
     """
 
     ids: Sequence[str]
@@ -36,6 +38,7 @@ class Encoded:
     whole: NDArray[np.int64]
     types: NDArray[np.int8] | None = None
     marks: NDArray[np.bool_] | None = None
+    pixels: Pixels | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,6 +54,7 @@ class Encoded:
             whole=self.whole[rows],
             types=None if self.types is None else np.concatenate([self.types[part] for part in parts]),
             marks=None if self.marks is None else np.concatenate([self.marks[part] for part in parts]),
+            pixels=None if self.pixels is None else self.pixels.take(rows),
         )
 
     @cached_property
@@ -160,7 +164,18 @@ class Task(Protocol):
         """The network and tokenizer of a tuned model's directory."""
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
-        """These rows as tokens."""
+        """These rows as tokens, or as pixels."""
+
+    def read(
+        self,
+        inputs: Sequence[Sequence[str]],
+        tokenizer: Any,
+        max_length: int,
+        *,
+        ids: Sequence[str],
+        targets: NDArray[np.int64],
+    ) -> Encoded:
+        """The same of inputs that stand in no table: texts, or paths of images."""
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
         """Some rows as the network's keyword arguments, padded to the longest of them, and their targets.

@@ -16,7 +16,7 @@ from finetooth.backbones import Backbone, load_causal, load_tuned_causal, read_a
 from finetooth.errors import DataError
 from finetooth.metrics import LANGUAGE, Metric
 from finetooth.table import Kind, Table, Written
-from finetooth.tasks.base import READS, Encoded, padded
+from finetooth.tasks.base import READS, Encoded, padded, tokenized
 from finetooth.tasks.chat import conversation, marked, rendered
 
 
@@ -90,6 +90,18 @@ class Instruction:
             whole=np.array([len(found) for found, _ in made], dtype=np.int64),
             marks=learnt,
         )
+
+    def read(
+        self,
+        inputs: Sequence[Sequence[str]],
+        tokenizer: Any,
+        max_length: int,
+        *,
+        ids: Sequence[str],
+        targets: NDArray[Any],
+    ) -> Encoded:
+        """Plain texts, of which nothing is learnt."""
+        return tokenized(inputs, tokenizer, max_length, ids=ids, targets=targets)
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
         """What `padded` gives, READS at the token before each that is learnt; targets are these tokens."""

@@ -15,7 +15,7 @@ from finetooth import labels
 from finetooth.errors import DataError
 from finetooth.metrics import MULTI_LABEL, Metric
 from finetooth.table import AnyOf, Kind, Table
-from finetooth.tasks.texts import Texts, refuse_images
+from finetooth.tasks.texts import Texts
 
 MOST_LABELS = 1000  # more, one for every few rows, are no labels
 
@@ -36,7 +36,7 @@ class MultiLabel(Texts):
 
     def names(self, table: Table) -> list[str]:
         """The labels in the order of the alphabet; refused: none at all, too many, those of test rows alone."""
-        refuse_images(table)
+        self.refuse_kind(table)
         if len(table.columns.input) > 2:
             raise DataError(
                 f"{table.source}: found {len(table.columns.input)} input columns ({', '.join(table.columns.input)}), "

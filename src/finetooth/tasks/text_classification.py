@@ -5,7 +5,7 @@ from __future__ import annotations
 from finetooth.errors import DataError
 from finetooth.table import Table
 from finetooth.tasks.one_of import OneOf
-from finetooth.tasks.texts import Texts, refuse_images, refuse_missing
+from finetooth.tasks.texts import Texts, refuse_missing
 
 MOST_CLASSES = 1000  # more different labels than this, one for every few rows, are numbers or ids, not classes
 
@@ -18,7 +18,7 @@ class TextClassification(OneOf, Texts):
 
     def names(self, table: Table) -> list[str]:
         """The class names, numbers in numeric order; refused: missing labels, a single class, as many as rows."""
-        refuse_images(table)
+        self.refuse_kind(table)
         if len(table.columns.input) != self.columns:
             one, two = "one column of texts, as text-classification has", "two columns of texts, as text-pair has"
             raise DataError(

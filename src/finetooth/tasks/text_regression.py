@@ -14,7 +14,7 @@ from finetooth.backbones import Backbone, movable
 from finetooth.errors import DataError, ModelError
 from finetooth.metrics import REGRESSION, Metric
 from finetooth.table import Kind, Numbers, Table
-from finetooth.tasks.texts import Texts, refuse_images, refuse_missing
+from finetooth.tasks.texts import Texts, refuse_missing
 
 
 class TextRegression(Texts):
@@ -37,7 +37,7 @@ class TextRegression(Texts):
 
     def names(self, table: Table) -> list[str]:
         """The label column's name alone; refused: missing labels, labels that are no numbers, one number alone."""
-        refuse_images(table)
+        self.refuse_kind(table)
         if len(table.columns.input) > 2:
             raise DataError(
                 f"{table.source}: found {len(table.columns.input)} input columns ({', '.join(table.columns.input)}), "

@@ -47,8 +47,28 @@ class Texts:
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """Each text with the tokenizer's special tokens, cut at `max_length` tokens."""
-        refuse_images(table)
-        inputs, targets = [table.inputs[table.position[i]] for i in ids], self.targets(table, ids, names)
+        self.refuse_kind(table)
+        inputs = table.sources([table.position[i] for i in ids])
+        return self.read(inputs, tokenizer, max_length, ids=ids, targets=self.targets(table, ids, names))
+
+    def refuse_kind(self, table: Table) -> None:
+        """Raise DataError where the rows are images."""
+        if table.folder is not None:
+            raise DataError(
+                f"{table.source}: found a folder of images, expected texts; the task for images is "
+                f"image-classification, which task: auto takes by itself, with a model that sees."
+            )
+
+    def read(
+        self,
+        inputs: Sequence[Sequence[str]],
+        tokenizer: Any,
+        max_length: int,
+        *,
+        ids: Sequence[str],
+        targets: NDArray[Any],
+    ) -> Encoded:
+        """What `tokenized` gives."""
         return tokenized(inputs, tokenizer, max_length, ids=ids, targets=targets)
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
@@ -60,15 +80,6 @@ class Texts:
         with first_alone():
             logits: Tensor = net(**inputs).logits
         return logits
-
-
-def refuse_images(table: Table) -> None:
-    """Raise DataError for a folder of images."""
-    if table.folder is not None:
-        raise DataError(
-            f"{table.source}: found a folder of images, expected texts; the task image-classification is not in this "
-            f"version of finetooth, only tasks of texts are."
-        )
 
 
 def refuse_missing(table: Table) -> None:
