@@ -95,7 +95,7 @@ class Audit:
         self.before(kind, "logits", lambda task, net, inputs: self.sequences(**inputs))
         self.before(tf.PreTrainedTokenizerBase, "__call__", lambda _, texts, **__: self.words(texts))
         self.before(Batches, "__init__", lambda _, e, *__, **___: self.ids("batches", e.ids))
-        self.before(Batches, "batch", lambda b, rows: self.ids("batch", (b.encoded.ids[r] for r in rows)))
+        self.before(Batches, "batch", lambda b, rows, *_: self.ids("batch", (b.encoded.ids[r] for r in rows)))
         self.before(prepare, "predict", lambda net, task, e, *_, **__: self.ids("predict", e.ids))
         self.before(prepare, "class_weights", lambda plan, names, targets: self.weighed(names, targets))
         metrics = {name: replace(m, of=self.judging(m.of)) for name, m in TASK.metrics.items()}
