@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
+from functools import partial
+from math import isfinite, nan
 from typing import Any, Literal
 
 import numpy as np
@@ -33,3 +34,14 @@ class Metric:
     weighted: Callable[[Any, Values], Values] | None = None
     share: Callable[[Any], NDArray[np.bool_]] | None = None
     by_class: bool = False
+
+
+def under_weights(
+    name: str, better: Literal["higher", "lower"], weighted: Callable[[Any, Values], Values], *, by_class: bool = False
+) -> Metric:
+    """A metric that is written once, under row weights; the plain one has every row weigh one."""
+    return Metric(name, better, partial(_plain, weighted), weighted=weighted, by_class=by_class)
+
+
+def _plain(weighted: Callable[[Any, Values], Values], p: Any) -> float:
+    return float(weighted(p, np.ones((1, len(p.ids))))[0]) if len(p.ids) else nan

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Literal
-
 import numpy as np
 
-from finetooth.metrics.base import Metric, Values
+from finetooth.metrics.base import Metric, Values, under_weights
 from finetooth.table import Written
-
-Weighted = Callable[[Written, Values], Values]  # answers and weights (draws, rows) -> (draws,)
 
 
 def loss(p: Written, weights: Values) -> Values:
@@ -29,19 +23,11 @@ def token_accuracy(p: Written, weights: Values) -> Values:
     return np.asarray(weights @ p.right / (weights @ p.labels))
 
 
-def _metric(name: str, better: Literal["higher", "lower"], weighted: Weighted) -> Metric:
-    return Metric(name, better, partial(_plain, weighted), weighted=weighted)
-
-
-def _plain(weighted: Weighted, p: Written) -> float:
-    return float(weighted(p, np.ones((1, len(p.ids))))[0])
-
-
 LANGUAGE: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _metric("loss", "lower", loss),
-        _metric("perplexity", "lower", perplexity),
-        _metric("token_accuracy", "higher", token_accuracy),
+        under_weights("loss", "lower", loss),
+        under_weights("perplexity", "lower", perplexity),
+        under_weights("token_accuracy", "higher", token_accuracy),
     )
 }

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from math import nan
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finetooth.metrics.base import Metric, Values
+from finetooth.metrics.base import Metric, Values, under_weights
 from finetooth.metrics.weighted import precision_of
 from finetooth.table import AnyOf
-
-Weighted = Callable[[AnyOf, Values], Values]  # answers and weights (draws, rows) -> (draws,)
 
 
 def macro_f1(p: AnyOf, weights: Values) -> Values:
@@ -68,22 +63,14 @@ def _counts(p: AnyOf, weights: Values) -> tuple[Values, Values]:
     return weights @ (p.labels & p.decided), weights @ (p.labels + p.decided)
 
 
-def _metric(name: str, better: Literal["higher", "lower"], weighted: Weighted, by_class: bool = False) -> Metric:
-    return Metric(name, better, partial(_plain, weighted), weighted=weighted, by_class=by_class)
-
-
-def _plain(weighted: Weighted, p: AnyOf) -> float:
-    return float(weighted(p, np.ones((1, len(p.labels))))[0]) if len(p.labels) else nan
-
-
 MULTI_LABEL: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _metric("mean_average_precision", "higher", mean_average_precision, by_class=True),
-        _metric("macro_f1", "higher", macro_f1, by_class=True),
-        _metric("micro_f1", "higher", micro_f1),
-        _metric("samples_f1", "higher", samples_f1),
-        Metric("subset_accuracy", "higher", partial(_plain, subset_accuracy), weighted=subset_accuracy, share=exact),
-        _metric("loss", "lower", loss),
+        under_weights("mean_average_precision", "higher", mean_average_precision, by_class=True),
+        under_weights("macro_f1", "higher", macro_f1, by_class=True),
+        under_weights("micro_f1", "higher", micro_f1),
+        under_weights("samples_f1", "higher", samples_f1),
+        replace(under_weights("subset_accuracy", "higher", subset_accuracy), share=exact),
+        under_weights("loss", "lower", loss),
     )
 }

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Literal
-
 import numpy as np
 
-from finetooth.metrics.base import Metric, Values
+from finetooth.metrics.base import Metric, Values, under_weights
 from finetooth.metrics.weighted import at_ties, before
 from finetooth.table import Numbers
-
-Weighted = Callable[[Numbers, Values], Values]  # answers and weights (draws, rows) -> (draws,)
 
 
 def mae(p: Numbers, weights: Values) -> Values:
@@ -70,21 +64,13 @@ def _ranks(values: Values, weights: Values) -> Values:
     return np.asarray((first + last - weights.sum(axis=1, keepdims=True)) / 2)
 
 
-def _metric(name: str, better: Literal["higher", "lower"], weighted: Weighted) -> Metric:
-    return Metric(name, better, partial(_plain, weighted), weighted=weighted)
-
-
-def _plain(weighted: Weighted, p: Numbers) -> float:
-    return float(weighted(p, np.ones((1, len(p.labels))))[0])
-
-
 REGRESSION: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _metric("rmse", "lower", rmse),
-        _metric("spearman", "higher", spearman),
-        _metric("pearson", "higher", pearson),
-        _metric("mae", "lower", mae),
-        _metric("r2", "higher", r2),
+        under_weights("rmse", "lower", rmse),
+        under_weights("spearman", "higher", spearman),
+        under_weights("pearson", "higher", pearson),
+        under_weights("mae", "lower", mae),
+        under_weights("r2", "higher", r2),
     )
 }
