@@ -463,7 +463,8 @@ def _later(name: str, given: Any, key: str) -> bool:
 def section_of(field: FieldInfo) -> type[Section] | None:
     """The part of the plan that a key opens, where it opens one."""
     kinds = (field.annotation, *get_args(field.annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
+    sections = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section))
+    return next((kind for kind in sections if kind is not Use), None)  # a function of one's own is no part of the plan
 
 
 def _place(error: Any) -> list[str]:
