@@ -15,7 +15,7 @@ from torch import Tensor
 from finetooth import baselines, decide, forgetting, machine, transfer
 from finetooth.backbones import Backbone, cool, load_masked, unstandardize
 from finetooth.baselines import Baseline, Reader, Rows
-from finetooth.errors import UserError
+from finetooth.errors import RunError, UserError
 from finetooth.linear import Affine
 from finetooth.metrics import Metric, units_of
 from finetooth.plan import Plan
@@ -25,7 +25,7 @@ from finetooth.progress import Progress
 from finetooth.readers import read
 from finetooth.run import Run
 from finetooth.table import Answers, AnyOf, Numbers, Predictions, Table, Written
-from finetooth.tasks import Encoded
+from finetooth.tasks import TASKS, Encoded
 
 EXAMPLE = 8  # rows on which a changed head is looked at
 LEVEL = 0.95  # of prediction intervals
@@ -196,9 +196,7 @@ def asked_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers],
     The words are fitted anew on the same training rows, the probe is asked with the numbers that were kept and the
     network that it was fitted on: of other rows, or with other weights, they would be other baselines.
     """
-    plan, kept, data, task, names = run.plan, run.json("baselines.json"), run.json("data.json"), test.task, test.names
-    if task.kind == "texts":
-        return _untuned_again(run, table, test)
+    plan, kept, task, names = run.plan, run.json("baselines.json"), test.task, test.names
     found = {baselines.fits(test).name: baselines.always(np.array(kept["shares"]), 0).predict(test)}
     missing: dict[str, str] = {}
     train = run.split.train
@@ -210,17 +208,11 @@ def asked_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers],
         else:
             missing["tfidf"] = "the training rows are not there, or not as they were"
     if "frozen_probe" in kept["fitted"]:
-        untouched: Backbone | None = None
         try:
-            untouched = task.load(data["model"], names, seed=plan.seed)
+            untouched = as_it_was(run)
         except UserError as error:
             missing["frozen_probe"] = str(error).rstrip(".")
-        if untouched is not None and (untouched.weights_digest, untouched.tokenizer_digest) != (
-            data["weights"],
-            data["tokenizer"],
-        ):
-            missing["frozen_probe"] = f"{data['model']} is not the model any more that was tuned"
-        elif untouched is not None:
+        else:
             reader = Reader(untouched.net, untouched.tokenizer, task, int(plan.max_length), plan.precision)
             found["frozen_probe"] = test.said(baselines.fits(test).asked(kept_probe(run), reader.states(test)))
             if "untuned" in kept["fitted"]:
@@ -234,18 +226,13 @@ def asked_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers],
     return {name: found[name].ruled(fitted[name]) for name in kept["fitted"] if name in found}, missing
 
 
-def _untuned_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers], dict[str, str]]:
-    """The same where answers are in words: the model as it was, if it can be had."""
-    data, plan = run.json("data.json"), run.plan
-    try:
-        untouched = test.task.load(data["model"], [], seed=plan.seed)
-    except UserError as error:
-        return {}, {"untuned": str(error).rstrip(".")}
-    if untouched.weights_digest != data["weights"]:
-        return {}, {"untuned": f"{data['model']} is not the model any more that was tuned"}
-    encoded = test.task.encode(table, test.ids, [], untouched.tokenizer, int(plan.max_length))
-    how: dict[str, Any] = {"pad": untouched.tokenizer.pad_token_id, "precision": "fp32", "device": machine.device()}
-    return {"untuned": predict(untouched.net.to(machine.device()), test.task, encoded, [], **how)}, {}
+def as_it_was(run: Run) -> Backbone:
+    """The model that the run tuned, before it was tuned. Raises UserError where it cannot be had, or is another now."""
+    data = run.json("data.json")
+    untouched = TASKS[run.plan.task].load(data["model"], data["names"], seed=run.plan.seed)
+    if (untouched.weights_digest, untouched.tokenizer_digest) != (data["weights"], data["tokenizer"]):
+        raise RunError(f"{data['model']} is not the model any more that was tuned.")
+    return untouched
 
 
 def forgotten(

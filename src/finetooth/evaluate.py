@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from finetooth import ledger, machine
 from finetooth.baselines import Reader, Rows
-from finetooth.conclude import asked_again
+from finetooth.conclude import as_it_was, asked_again
 from finetooth.converse import LONGEST, Replies, answered, compared
 from finetooth.errors import RunError
 from finetooth.metrics import Metric, units_of
@@ -56,16 +56,24 @@ def evaluate(
     beside = [each for each in run.other_seeds.values() if each.finished]
     for each in [*beside, *([Run(run.scratch)] if Run(run.scratch).finished else [])]:
         each.refuse_other_model()
-    tuned = _tuned(run)  # before the seal is opened: a model that does not load has seen nothing
+    # Before the seal is opened: a model that does not load has seen nothing. Answers in words have no other baseline.
+    tuned, untouched = _tuned(run), _untuned(run) if TASKS[run.plan.task].kind == "texts" else None
     _enter(run, f"evaluate {run.path.resolve().name}")
     run.write_predictions("test", _answers(run, tuned, table, split.test, "fp32"))
     for other in beside:
         other.write_predictions("test", _answers(other, _tuned(other), table, split.test, "fp32"))
-    others, missing = asked_again(run, table, _rows(run, table, split.test))
+    if untouched is None:
+        others, missing = asked_again(run, table, _rows(run, table, split.test))
+    else:
+        others, missing = {"untuned": _answers(run, untouched, table, split.test, "fp32")}, {}
     for name, p in others.items():
         run.write_predictions(f"test-{name}", p)
     report = opened(run.json("report.json"), run, table, known, others, missing)
-    report |= _looked_into(run, tuned, table, known[report["goal"]["metric"]], slices)
+    goal = known[report["goal"]["metric"]]
+    if untouched is None:
+        report |= _looked_into(run, tuned, table, goal, slices)
+    else:
+        report |= _conversed(run, untouched, tuned, table, goal, slices)
     kept = run.json("machine.json")
     kept["seconds"]["evaluate"] += perf_counter() - clock
     run.write("machine.json", {**kept, "peak_memory_bytes": max(kept["peak_memory_bytes"], machine.peak_memory())})
@@ -101,12 +109,10 @@ def answers(
     Sealed rows among them count as an opening when their labels are there to be compared with.
     """
     run = ended(run)
-    tuned, sealed = _tuned(run), _contents(run)["test"]
-    rows = [table.position[i] for i in ids]
-    looked_at = sum(table.contents[r] in sealed and table.labels[r] is not None for r in rows)
-    if looked_at:
-        _enter(run, f"{looked_at} of the sealed rows in {Path(table.source).name}")
-        _written(run, run.json("report.json"))
+    tuned = _tuned(run)
+    # A whole conversation holds its answers, and has no label beside them.
+    whole = table.columns.talk and table.columns.label is None
+    _count_sealed(run, table, [i for i in ids if whole or table.labels[table.position[i]] is not None])
     return _answers(run, tuned, table, ids, precision)
 
 
@@ -117,11 +123,16 @@ def replies(run: Run | str | Path, table: Table, ids: Sequence[str], tokens: int
     """
     run = ended(run)
     net, tokenizer = _tuned(run)
-    sealed, rows = _contents(run)["test"], [table.position[i] for i in ids]
-    if looked_at := sum(table.contents[r] in sealed for r in rows):
+    _count_sealed(run, table, ids)
+    return Replies(list(ids), answered(net, tokenizer, table, ids, int(run.plan.max_length), tokens))
+
+
+def _count_sealed(run: Run, table: Table, ids: Sequence[str]) -> None:
+    """Sealed rows among these count as an opening."""
+    sealed = _contents(run)["test"]
+    if looked_at := sum(table.contents[table.position[i]] in sealed for i in ids):
         _enter(run, f"{looked_at} of the sealed rows in {Path(table.source).name}")
         _written(run, run.json("report.json"))
-    return Replies(list(ids), answered(net, tokenizer, table, ids, int(run.plan.max_length), tokens))
 
 
 def _looked_into(
@@ -129,8 +140,6 @@ def _looked_into(
 ) -> dict[str, Any]:
     """Where the model is weak: the goal by kinds of rows, and on rows that were spoiled a little."""
     p, plan, rows = run.predictions("test"), run.plan, _rows(run, table, run.split.test)
-    if rows.task.kind == "texts":
-        return _conversed(run, tuned, table, goal, columns)
     reader = Reader(*tuned, rows.task, int(plan.max_length), plan.precision)
     test = replace(rows, encoded=reader.encoded(rows))
     # The rows as they are in the same precision: no rounding is taken for what a perturbation costs.
@@ -150,12 +159,18 @@ def _looked_into(
     }
 
 
-def _conversed(run: Run, tuned: tuple[Any, Any], table: Table, goal: Metric, columns: Sequence[str]) -> dict[str, Any]:
+def _conversed(
+    run: Run,
+    untouched: tuple[Any, Any],
+    tuned: tuple[Any, Any],
+    table: Table,
+    goal: Metric,
+    columns: Sequence[str],
+) -> dict[str, Any]:
     """The same where answers are in words: the goal by kinds of rows, and what both models write."""
-    p, plan, data = run.predictions("test"), run.plan, run.json("data.json")
-    task, lengths = TASKS[plan.task], dict(zip(p.ids, p.labels.tolist(), strict=True))
-    untouched = task.load(data["model"], [], seed=plan.seed)
-    said = compared((untouched.net, untouched.tokenizer), tuned, table, p.ids, int(plan.max_length))
+    p, plan = run.predictions("test"), run.plan
+    lengths = dict(zip(p.ids, p.labels.tolist(), strict=True))
+    said = compared(untouched, tuned, table, p.ids, int(plan.max_length))
     found = by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns])
     return {"slices": found, "robustness": None, "written": said}
 
@@ -187,6 +202,12 @@ def _tuned(run: Run) -> tuple[Any, Any]:
     tuned: tuple[Any, Any] = TASKS[run.plan.task].tuned(run.model)
     run.refuse_other_model()
     return tuned
+
+
+def _untuned(run: Run) -> tuple[Any, Any]:
+    """The network and tokenizer that the run tuned, before that. Raises UserError where they cannot be had."""
+    untouched = as_it_was(run)
+    return untouched.net, untouched.tokenizer
 
 
 def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str], precision: str) -> Answers:

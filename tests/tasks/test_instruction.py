@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,26 @@ def test_what_is_not_there_for_it_is_refused_in_words(talks: Path, llama: Path, 
 def test_answers_in_words_are_not_taken_for_classes(talks: Path) -> None:
     found = {finding.check for finding in ft.check(ft.read(talks)).findings}
     assert not found & {"rare classes", "imbalance", "suspected labels", "contradictions", "test size"}
+
+
+def test_a_whole_conversation_that_is_sealed_counts_as_an_opening(talks: Path, llama: Path, tmp_path: Path) -> None:
+    """It has no label beside it, and yet its answers can be compared with."""
+    rows = [json.loads(line) for line in talks.read_text().splitlines()[:60]]
+    told = [[("user", row["prompt"]), ("assistant", row["completion"])] for row in rows]
+    lines = [{"messages": [{"role": role, "content": text} for role, text in turns]} for turns in told]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    table = ft.read(tmp_path / "m.jsonl")
+    run = ft.train(table, ft.Plan.of({**PLAN, "epochs": 1}), model=str(llama), out=tmp_path / "run")
+    ft.answers(run, table, run.split.train)
+    assert run.json("report.json")["seal"]["openings"] == 0
+    ft.answers(run, table, run.split.test)
+    assert run.json("report.json")["seal"]["openings"] == 1
+
+
+def test_without_the_model_as_it_was_the_seal_stays_closed(talks: Path, tmp_path: Path) -> None:
+    model = tiny.save_causal(tmp_path / "llama")
+    run = ft.train(ft.read(talks), ft.Plan.of({**PLAN, "epochs": 1}), model=str(model), out=tmp_path / "run")
+    shutil.move(model, tmp_path / "elsewhere")
+    with pytest.raises(ModelError, match="no such model directory"):
+        ft.evaluate(run)
+    assert not run.ledger.exists() and not (run.path / "predictions" / "test.parquet").exists()
