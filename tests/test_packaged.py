@@ -41,7 +41,7 @@ def test_a_model_folder_is_unpacked_once_and_found_again(shelf: Path) -> None:
     assert folder.parent == cache() and [p.name for p in folder.iterdir()] == ["config.json"]
     next(shelf.iterdir()).unlink()
     assert fetch(wanted) == folder, "the second time nothing is asked for"
-    assert not list(cache().glob(".fetch-*"))
+    assert not list(cache().glob(".making-*"))
 
 
 def test_pieces_of_a_zip_are_put_together(shelf: Path, tmp_path: Path) -> None:

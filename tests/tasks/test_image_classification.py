@@ -18,7 +18,7 @@ from PIL import Image
 
 import finetooth as ft
 from finetooth import pixels as pixels_module
-from finetooth.backbones import Preparation, load_image_classifier, load_tuned
+from finetooth.backbones import Preparation, load_image_classifier, load_tuned_images
 from finetooth.cli import main
 from finetooth.errors import DataError, Interrupted, ModelError, PlanError
 from finetooth.pixels import Pixels
@@ -184,7 +184,7 @@ def test_another_image_is_not_taken_for_one_in_the_store(models: dict[str, Path]
 
 def test_a_row_says_the_same_alone_and_among_others(run: ft.Run, folder: Path) -> None:
     table, task = ft.read(folder), TASKS["image-classification"]
-    net, preparation = load_tuned(run.model)
+    net, preparation = load_tuned_images(run.model)
     names = run.json("data.json")["names"]
     how: dict[str, Any] = {"pad": 0, "precision": "fp32", "device": "cpu"}
     together = predict(net, task, task.encode(table, table.ids[:20], names, preparation, 4), names, **how)

@@ -191,6 +191,8 @@ def test_rows_whose_answer_is_cut_away_are_refused(talks: Path, llama: Path) -> 
 def test_what_is_not_there_for_it_is_refused_in_words(talks: Path, llama: Path, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="cross-validation is not there for instruction"):
         ft.validate(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "crossed", folds=3)
+    with pytest.raises(PlanError, match="--scratch: a language model knows nothing"):
+        ft.train(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "run", scratch=True)
     with pytest.raises(PlanError, match="class_weights: found auto, but there are no classes"):
         of(talks, llama, class_weights="auto")
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from finetooth.backbones.load import Backbone, assembled, first_line, located, quiet, set_dropout
+from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, assembled, first_line, set_dropout
+from finetooth.backbones.quiet import quiet
+from finetooth.backbones.sources import located
 from finetooth.errors import ModelError
 
 AT_ONCE = 16  # rows that are written together
@@ -33,28 +34,26 @@ def read_at(places: Tensor) -> Iterator[None]:
         _AT.reset(before)
 
 
-def load_causal(
-    model: str, *, seed: int = 0, dropout: float | None = None, scratch: bool = False, adapter: Any = None
-) -> Backbone:
+def load_causal(model: str, **how: Unpack[How]) -> Backbone:
     """The model with the head that it was pre-trained with, all weights in fp32. Raises ModelError.
 
-    `dropout`, `scratch` and `adapter` as in `load_classifier`; with an adapter nothing else learns.
+    With an adapter nothing else learns.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
     source = located(model)
     with quiet(), torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(how.get("seed", 0))
         try:
             config = AutoConfig.from_pretrained(source)
-            if dropout is not None:
-                set_dropout(config, dropout)
-            how: dict[str, Any] = {"config": config, "dtype": torch.float32, "use_safetensors": True}
-            net, facts = AutoModelForCausalLM.from_pretrained(source, **how, output_loading_info=True)
-            if scratch:
+            set_dropout(config, how.get("dropout"))
+            net, facts = AutoModelForCausalLM.from_pretrained(
+                source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            )
+            if how.get("scratch"):
                 net = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
             tokenizer = _tokenizer(source)
-        except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        except CANNOT_LOAD as error:
             raise ModelError(f"{model}: cannot be loaded as a causal language model: {first_line(error)}") from error
     if facts["missing_keys"]:
         raise ModelError(
@@ -62,7 +61,7 @@ def load_causal(
             f"is {sorted(facts['missing_keys'])[0]}); take a model that writes text, such as smollm2."
         )
     _readable(net)
-    return assembled(net, tokenizer, model, seed=seed, adapter=adapter, answers=not scratch, task_type="CAUSAL_LM")
+    return assembled(net, tokenizer, model, how, answers=not how.get("scratch"), task_type="CAUSAL_LM")
 
 
 def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
@@ -73,7 +72,7 @@ def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
         try:
             net = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
             tokenizer = _tokenizer(folder)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except CANNOT_LOAD as error:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
     _readable(net)
     return net.eval(), tokenizer

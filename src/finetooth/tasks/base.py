@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finetooth.backbones import Backbone
+from finetooth.backbones import Backbone, How
 from finetooth.metrics import Metric
 from finetooth.pixels import Pixels
 from finetooth.seeds import Keys, row_keys
@@ -145,20 +145,8 @@ class Task(Protocol):
     def targets(self, table: Table, ids: Sequence[str], names: Sequence[str]) -> NDArray[Any]:
         """The labels of these rows as the loss takes them, (rows, ...)."""
 
-    def load(
-        self,
-        model: str,
-        names: list[str],
-        *,
-        seed: int,
-        dropout: float | None = None,
-        scratch: bool = False,
-        adapter: Mapping[str, Any] | None = None,
-    ) -> Backbone:
-        """The pre-trained model, with a new head; from `scratch` the same network, all of it new.
-
-        With an `adapter`, that and the head are all that learns.
-        """
+    def load(self, model: str, names: list[str], **how: Unpack[How]) -> Backbone:
+        """The pre-trained model, with a new head."""
 
     def tuned(self, folder: Path) -> tuple[Any, Any]:
         """The network and tokenizer of a tuned model's directory."""

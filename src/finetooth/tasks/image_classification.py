@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finetooth.backbones import Backbone, Preparation, load_image_classifier
+from finetooth.backbones import Backbone, How, Preparation, load_image_classifier, load_tuned_images
 from finetooth.errors import DataError
 from finetooth.pixels import Pixels
 from finetooth.table import Table
@@ -30,18 +30,13 @@ class ImageClassification(TextClassification):
                 f"metadata.csv with the column file_name. Leave task at auto for texts."
             )
 
-    def load(
-        self,
-        model: str,
-        names: list[str],
-        *,
-        seed: int,
-        dropout: float | None = None,
-        scratch: bool = False,
-        adapter: Mapping[str, Any] | None = None,
-    ) -> Backbone:
+    def load(self, model: str, names: list[str], **how: Unpack[How]) -> Backbone:
         """A network that sees, with a new classification head."""
-        return load_image_classifier(model, names, seed=seed, dropout=dropout, scratch=scratch, adapter=adapter)
+        return load_image_classifier(model, names, **how)
+
+    def tuned(self, folder: Path) -> tuple[Any, Any]:
+        """The network and preparation of a tuned model's directory."""
+        return load_tuned_images(folder)
 
     def read(
         self,

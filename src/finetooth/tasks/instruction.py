@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from finetooth.backbones import Backbone, load_causal, load_tuned_causal, read_at
+from finetooth.backbones import Backbone, How, load_causal, load_tuned_causal, read_at
 from finetooth.errors import DataError
 from finetooth.metrics import LANGUAGE, Metric
 from finetooth.table import Kind, Table, Written
-from finetooth.tasks.base import READS, Encoded, padded, tokenized
+from finetooth.tasks.base import READS, Encoded, padded
 from finetooth.tasks.chat import conversation, marked, rendered
+from finetooth.tasks.texts import Texts
 
 
-class Instruction:
+class Instruction(Texts):
     """Conversations in one column, or prompts and completions. Targets are the tokens of the answers, ends included.
 
     Ouyang et al. 2022 (InstructGPT), section 3.5, supervised fine-tuning. Every token of an answer counts alike.
@@ -37,6 +38,7 @@ class Instruction:
 
     def names(self, table: Table) -> list[str]:
         """None: there are no classes. Raises DataError, naming the row, for what is no conversation with an answer."""
+        self.refuse_kind(table)
         for row in range(len(table)):
             conversation(table, row)
         return []
@@ -49,18 +51,9 @@ class Instruction:
         """Nothing before there are tokens, (rows,)."""
         return np.zeros(len(ids), dtype=np.int64)
 
-    def load(
-        self,
-        model: str,
-        names: list[str],
-        *,
-        seed: int,
-        dropout: float | None = None,
-        scratch: bool = False,
-        adapter: Mapping[str, Any] | None = None,
-    ) -> Backbone:
+    def load(self, model: str, names: list[str], **how: Unpack[How]) -> Backbone:
         """A causal language model as it is; with an adapter, that alone learns."""
-        return load_causal(model, seed=seed, dropout=dropout, scratch=scratch, adapter=adapter)
+        return load_causal(model, **how)
 
     def tuned(self, folder: Path) -> tuple[Any, Any]:
         """The network and tokenizer of a tuned model."""
@@ -90,18 +83,6 @@ class Instruction:
             whole=np.array([len(found) for found, _ in made], dtype=np.int64),
             marks=learnt,
         )
-
-    def read(
-        self,
-        inputs: Sequence[Sequence[str]],
-        tokenizer: Any,
-        max_length: int,
-        *,
-        ids: Sequence[str],
-        targets: NDArray[Any],
-    ) -> Encoded:
-        """Plain texts, of which nothing is learnt."""
-        return tokenized(inputs, tokenizer, max_length, ids=ids, targets=targets)
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
         """What `padded` gives, READS at the token before each that is learnt; targets are these tokens."""

