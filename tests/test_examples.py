@@ -14,9 +14,15 @@ from tests import tiny
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # What an example reads as the label of the reviews, where it is not the class.
 LABELS: dict[str, Callable[[str], str]] = {
+    "own_task.py": lambda text: str(1 + len(text) % 3),
     "prediction_interval.py": lambda text: f"{len(text)}.5",
     "several_labels.py": lambda text: "|".join(word for word in ("film", "plot", "music") if word in text),
 }
+
+
+def test_a_task_of_ones_own_is_a_short_file() -> None:
+    lines = (EXAMPLES / "own_task.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 80 and sum("TASKS[" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))

@@ -90,7 +90,7 @@ WRONG: list[tuple[str, Any]] = [
     ("freeze", -1),
     ("dropout", 1.0),
     ("precision", "fp64"),
-    ("task", "cooking"),
+    ("task", 3),
     ("max_length", 2),
     ("weight_decay", -1),
     ("eval_every", 0),

@@ -173,6 +173,8 @@ def example(labels: list[str] | None = None, opened: bool = True) -> dict[str, A
         "name": "run",
         "made": "2026-11-21T05:00:00+00:00",
         "task": "text-classification",
+        "kind": "one-of",
+        "pipeline": ["text-classification", '"a text"'],
         "model": "minilm",
         "data": {"source": "reviews.csv", "input": ["text"], "label": "stars", "fingerprint": "ab12cd"},
         "labels": labels,

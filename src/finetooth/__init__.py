@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from finetooth.run import Run
     from finetooth.search import Space, search
     from finetooth.table import Predictions, Split, Table
+    from finetooth.tasks import TASKS
     from finetooth.train import train
     from finetooth.validate import validate
 
@@ -37,6 +38,7 @@ _HOMES = {
     "Run": "run",
     "Space": "search",
     "Split": "table",
+    "TASKS": "tasks",
     "Table": "table",
     "answers": "evaluate",
     "check": "check",
@@ -53,6 +55,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "TASKS",
     "Ingredient",
     "Metric",
     "Plan",

@@ -25,7 +25,7 @@ from finetooth.progress import Progress
 from finetooth.readers import read
 from finetooth.run import Run
 from finetooth.table import Answers, AnyOf, Numbers, Predictions, Table, Written
-from finetooth.tasks import TASKS, Encoded
+from finetooth.tasks import Encoded, named
 
 EXAMPLE = 8  # rows on which a changed head is looked at
 LEVEL = 0.95  # of prediction intervals
@@ -231,7 +231,7 @@ def asked_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers],
 def as_it_was(run: Run) -> Backbone:
     """The model that the run tuned, before it was tuned. Raises UserError where it cannot be had, or is another now."""
     data = run.json("data.json")
-    untouched = TASKS[run.plan.task].load(data["model"], data["names"], seed=run.plan.seed)
+    untouched = named(run.plan.task).load(data["model"], data["names"], seed=run.plan.seed)
     if (untouched.weights_digest, untouched.tokenizer_digest) != (data["weights"], data["tokenizer"]):
         raise RunError(f"{data['model']} is not the model any more that was tuned.")
     return untouched

@@ -28,7 +28,7 @@ from finetooth.run import WEIGHTS, Run
 from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
 from finetooth.table import Answers, Split, Table
-from finetooth.tasks import TASKS
+from finetooth.tasks import named
 
 
 def evaluate(
@@ -57,7 +57,7 @@ def evaluate(
     for each in [*beside, *([Run(run.scratch)] if Run(run.scratch).finished else [])]:
         each.refuse_other_model()
     # Before the seal is opened: a model that does not load has seen nothing. Answers in words have no other baseline.
-    tuned, untouched = _tuned(run), _untuned(run) if TASKS[run.plan.task].kind == "texts" else None
+    tuned, untouched = _tuned(run), _untuned(run) if named(run.plan.task).kind == "texts" else None
     _enter(run, f"evaluate {run.path.resolve().name}")
     run.write_predictions("test", _answers(run, tuned, table, split.test, "fp32"))
     for other in beside:
@@ -87,7 +87,7 @@ def evaluate_rows(run: Run | str | Path, table: Table, *, metrics: Sequence[Metr
     ones among them count as an opening.
     """
     run = ended(run)
-    TASKS[run.plan.task].refuse_strange(table, run.json("data.json")["names"])
+    named(run.plan.task).refuse_strange(table, run.json("data.json")["names"])
     seen = {part: sum(c in digests for c in table.contents) for part, digests in _contents(run).items()}
     p = answers(run, table, table.ids)
     return {
@@ -176,7 +176,7 @@ def _conversed(
 
 
 def _rows(run: Run, table: Table, ids: Sequence[str]) -> Rows:
-    return Rows.of(table, ids, run.json("data.json")["names"], TASKS[run.plan.task])
+    return Rows.of(table, ids, run.json("data.json")["names"], named(run.plan.task))
 
 
 def _spoiled(test: Rows) -> Iterator[tuple[str, Rows, NDArray[np.int64]]]:
@@ -199,7 +199,7 @@ def _spoiled(test: Rows) -> Iterator[tuple[str, Rows, NDArray[np.int64]]]:
 
 def _tuned(run: Run) -> tuple[Any, Any]:
     """The network and tokenizer of the run. Raises RunError when they are not those that training left."""
-    tuned: tuple[Any, Any] = TASKS[run.plan.task].tuned(run.model)
+    tuned: tuple[Any, Any] = named(run.plan.task).tuned(run.model)
     run.refuse_other_model()
     return tuned
 
@@ -212,7 +212,7 @@ def _untuned(run: Run) -> tuple[Any, Any]:
 
 def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str], precision: str) -> Answers:
     (net, tokenizer), plan, device = tuned, run.plan, machine.device()
-    task, names = TASKS[plan.task], run.json("data.json")["names"]
+    task, names = named(plan.task), run.json("data.json")["names"]
     encoded = task.encode(table, ids, names, tokenizer, int(plan.max_length))
     p = predict(net.to(device), task, encoded, names, pad=tokenizer.pad_token_id, precision=precision, device=device)
     return p.ruled(run.decisions)
@@ -273,7 +273,7 @@ def ended(run: Run | str | Path) -> Run:
 
 def known_metrics(run: Run, further: Sequence[Metric]) -> dict[str, Metric]:
     """The metrics of the run's task by name, and further ones."""
-    return {**TASKS[run.plan.task].metrics, **{metric.name: metric for metric in further}}
+    return {**named(run.plan.task).metrics, **{metric.name: metric for metric in further}}
 
 
 def _enter(run: Run, purpose: str) -> None:

@@ -188,16 +188,9 @@ class SplitPlan(Section):
 class Plan(Section):
     """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
 
-    task: Literal[
-        "auto",
-        "text-classification",
-        "text-pair",
-        "text-regression",
-        "multi-label",
-        "image-classification",
-        "instruction",
-    ] = "auto"
-    """What is to be learnt."""
+    task: str = "auto"
+    """What is to be learnt: text-classification, text-pair, text-regression, multi-label, image-classification or
+    instruction; `auto` sees it by the columns. In Python also the name of a task of your own, once it is in TASKS."""
     data: Data = Data()
     """The columns."""
     split: SplitPlan = SplitPlan()

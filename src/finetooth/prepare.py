@@ -35,7 +35,7 @@ from finetooth.readers import read
 from finetooth.seeds import numbers, row_keys
 from finetooth.slices import refuse_unknown
 from finetooth.table import Answers, Split, Table
-from finetooth.tasks import TASKS, Encoded, Task, fitting
+from finetooth.tasks import Encoded, Task, fitting, named
 
 AT_ONCE = {
     "fp32": 512,
@@ -212,7 +212,7 @@ class Material:
 
         `rows` keeps at most so many rows of training and of validation.
         """
-        task = TASKS[plan.task if plan.task != "auto" else fitting(table)[0]]
+        task = named(plan.task if plan.task != "auto" else fitting(table)[0])
         known = {**task.metrics, **{metric.name: metric for metric in metrics}}
         names, seen = task.names(table), None
         if table.folder is not None:

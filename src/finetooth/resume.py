@@ -31,6 +31,8 @@ def data_of(table: Table, job: Job, further: Mapping[str, Any] | None = None) ->
         "rows": len(table),
         "limit": job.limit,
         "names": job.names,
+        "kind": job.task.kind,
+        "pipeline": list(job.task.pipeline),
         "counts": _counts(table, job.task.kind),
         "model": job.backbone.source,
         "weights": job.backbone.weights_digest,

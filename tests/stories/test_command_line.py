@@ -364,6 +364,13 @@ def test_images_are_refused_in_a_sentence(finetooth, reviews: Path, tiny_bert: P
     assert not new.exists() and not (tmp_path / "o.csv").exists()
 
 
+def test_a_task_that_is_not_there_is_told_before_a_row_is_read(finetooth, tmp_path: Path) -> None:
+    refused = finetooth(
+        "train", tmp_path / "absent.csv", "--model", "x", "--out", tmp_path / "run", "--set", "task=text-classifcation"
+    )
+    assert refused.status == 2 and "did you mean 'text-classification'" in refused.err
+
+
 def test_what_reading_mended_is_told_by_every_verb(finetooth, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
     latin = reviews.read_text().replace("film", "f\u00efl\u00eam", 5).encode("latin-1")
     reviews.write_bytes(latin)

@@ -46,17 +46,19 @@ def predict(
             talk.say(finding.told())
         from finetooth.evaluate import answers, replies
         from finetooth.machine import fast_bf16
+        from finetooth.tasks import named
 
         chosen: Literal["fp32", "bf16", "int8"]
-        numbers = opened.plan.task == "text-regression"
+        kind = named(opened.plan.task).kind
+        numbers = kind == "numbers"
         if numbers and precision not in ("auto", "fp32"):
             raise UserError(
-                f"--precision {precision}: would leave three digits of a number; text-regression takes fp32."
+                f"--precision {precision}: would leave three digits of a number; {opened.plan.task} takes fp32."
             )
         chosen = ("bf16" if fast_bf16() and not numbers else "fp32") if precision == "auto" else precision
         p: Any = (
             replies(opened, table, table.ids)
-            if opened.plan.task == "instruction"
+            if kind == "texts"
             else answers(opened, table, table.ids, precision=chosen)
         )
         write(Path(out), p, table)

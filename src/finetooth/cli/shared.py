@@ -176,11 +176,16 @@ class Talk:
 def own_code(plan: Plan, allowed: Iterable[str]) -> tuple[Plan, list[Metric]]:
     """The plan with the functions that it names as module:name, and its metric, where the module is allowed.
 
-    Raises PlanError, naming the flag, where it is not, and for a metric that does not know its direction.
+    Raises PlanError, naming the flag, where it is not, for a metric that does not know its direction, and for a task
+    that is not there.
     """
     from finetooth.errors import PlanError
     from finetooth.metrics import Metric
     from finetooth.plan import Use
+    from finetooth.tasks import named
+
+    if plan.task != "auto":  # said before a row is read
+        named(plan.task)
 
     def found(key: str, use: str) -> Any:
         module, _, name = use.partition(":")

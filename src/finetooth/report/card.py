@@ -11,21 +11,14 @@ import yaml
 from finetooth.report import words
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-USES = {  # what transformers calls the pipeline, what it does, and what it is asked
-    "text-classification": ("text-classification", "classify", '"a text like those of the data set"'),
-    "text-pair": ("text-classification", "classify", '{"text": "a first text", "text_pair": "a second one"}'),
-    "multi-label": ("text-classification", "classify", '"a text like those of the data set", top_k=None'),
-    "text-regression": ("text-classification", "foretell", '"a text like those", function_to_apply="none"'),
-    "image-classification": ("image-classification", "classify", '"path/to/an/image.jpg"'),
-    "instruction": ("text-generation", "answer", '[{"role": "user", "content": "a question like those"}]'),
-}
+ASK = {"numbers": "foretell", "texts": "answer"}  # what a pipeline does; else it classifies
 MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
 
 def card(report: Mapping[str, Any]) -> str:
     """A Hugging Face model card (Markdown with a YAML header) from the content of report.json."""
-    pipeline, ask, asked = USES[report["task"]]
-    kind = "image" if report["task"] == "image-classification" else "text"
+    (pipeline, asked), ask = report["pipeline"], ASK.get(report["kind"], "classify")
+    kind = "image" if pipeline.startswith("image") else "text"
     header: dict[str, Any] = {
         "library_name": "transformers",
         "pipeline_tag": pipeline,
@@ -113,15 +106,15 @@ def _labels(labels: Sequence[str]) -> list[str]:
 
 def _limit(report: Mapping[str, Any]) -> str:
     """What no answer can be."""
-    if report["task"] == "instruction":
+    if report["kind"] == "texts":
         return "What it writes is likely, not looked up: it may be wrong in the surest words."
-    if report["task"] == "multi-label":
+    if report["kind"] == "any-of":
         return (
             "Each label has a probability of its own; it is given from a half on, or from its threshold in "
             "decisions.json."
         )
-    if report["task"] != "text-regression":
-        row = "an image" if report["task"] == "image-classification" else "a text"
+    if report["kind"] != "numbers":
+        row = "an image" if report["pipeline"][0].startswith("image") else "a text"
         return f"It knows only the labels above, and has no answer for {row} that fits none of them."
     interval = report["detail"]["validation"]["interval"]
     if interval is None:

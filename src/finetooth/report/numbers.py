@@ -103,6 +103,8 @@ def about(run: Run, reasons: Mapping[str, str]) -> dict[str, Any]:
         "path": str(run.path),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "task": plan.task,
+        "kind": data["kind"],
+        "pipeline": data["pipeline"],
         "model": data["model"],
         "data": {
             "source": data["source"],

@@ -162,9 +162,9 @@ def title(report: Mapping[str, Any]) -> str:
     labels = [clip(label, 24) for label in report["labels"]]
     if not labels:
         return f"{line(report['model'])}, tuned to answer"
-    if report["task"] == "text-regression":
+    if report["kind"] == "numbers":
         return f"{line(report['model'])}, tuned to foretell {labels[0]}"
-    if report["task"] == "multi-label":
+    if report["kind"] == "any-of":
         return f"{line(report['model'])}, tuned to find {count(len(labels), 'label')}"
     aim = f"{labels[0]} from {labels[1]}" if len(labels) == 2 else f"{count(len(labels), 'class')} apart"
     return f"{line(report['model'])}, tuned to tell {aim}"

@@ -1,5 +1,6 @@
 """Tasks: what is particular about one kind of job. One file each; `TASKS` gives them their names."""
 
+from finetooth.errors import PlanError, nearest
 from finetooth.labels import kind_of
 from finetooth.table import Table
 from finetooth.tasks.base import READS, Encoded, Task, tokenized
@@ -11,7 +12,7 @@ from finetooth.tasks.text_classification import TextClassification
 from finetooth.tasks.text_pair import TextPair
 from finetooth.tasks.text_regression import TextRegression
 
-__all__ = ["READS", "TASKS", "Encoded", "Task", "asked", "conversation", "fitting", "question", "tokenized"]
+__all__ = ["READS", "TASKS", "Encoded", "Task", "asked", "conversation", "fitting", "named", "question", "tokenized"]
 
 TASKS: dict[str, Task] = {
     "text-classification": TextClassification(),
@@ -21,6 +22,13 @@ TASKS: dict[str, Task] = {
     "instruction": Instruction(),
     "image-classification": ImageClassification(),
 }
+
+
+def named(name: str) -> Task:
+    """The task of this name. Raises PlanError, with the nearest one there is."""
+    if name not in TASKS:
+        raise PlanError(f"task: there is no '{name}'; {nearest(name, ['auto', *TASKS])}")
+    return TASKS[name]
 
 
 def fitting(table: Table) -> tuple[str, str]:

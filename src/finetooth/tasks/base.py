@@ -122,6 +122,10 @@ class Task(Protocol):
         """Which kind of answers it gives."""
 
     @property
+    def pipeline(self) -> tuple[str, str]:
+        """The name of transformers' pipeline for what is saved, and what one asks it, in Python."""
+
+    @property
     def metrics(self) -> Mapping[str, Metric]:
         """The metrics that are reported for this task, of its kind of answers."""
 

@@ -22,6 +22,8 @@ from finetooth.tasks.text_classification import TextClassification
 class ImageClassification(TextClassification):
     """A folder of images, a class for each; labels, metrics and probabilities are those of texts."""
 
+    pipeline = ("image-classification", '"path/to/an/image.jpg"')
+
     def refuse_kind(self, table: Table) -> None:
         """Raise DataError where the rows are no images."""
         if table.folder is None:

@@ -28,6 +28,7 @@ class Instruction(Texts):
     """
 
     kind: Kind = "texts"
+    pipeline = ("text-generation", '[{"role": "user", "content": "a question like those"}]')
     metrics: Mapping[str, Metric] = LANGUAGE
     loss = ("cross-entropy", "the next token, one of the vocabulary")
     losses: Sequence[str] = ("cross-entropy",)

@@ -26,6 +26,7 @@ class MultiLabel(Texts):
 
     kind: Kind = "any-of"
     problem = "multi_label_classification"
+    pipeline = ("text-classification", '"a text like those of the data set", top_k=None')
     metrics: Mapping[str, Metric] = MULTI_LABEL
     loss = ("binary-cross-entropy", "any of several labels")
     losses: Sequence[str] = ("binary-cross-entropy",)

@@ -14,6 +14,7 @@ class TextClassification(OneOf, Texts):
     """Texts in one column, a class name in another."""
 
     problem = "single_label_classification"
+    pipeline = ("text-classification", '"a text like those of the data set"')
     columns = 1  # of texts
 
     def names(self, table: Table) -> list[str]:

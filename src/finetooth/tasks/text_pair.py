@@ -12,3 +12,4 @@ class TextPair(TextClassification):
     """
 
     columns = 2
+    pipeline = ("text-classification", '{"text": "a first text", "text_pair": "a second one"}')

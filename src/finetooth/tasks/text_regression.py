@@ -26,6 +26,7 @@ class TextRegression(Texts):
 
     kind: Kind = "numbers"
     problem = "regression"
+    pipeline = ("text-classification", '"a text like those", function_to_apply="none"')
     metrics: Mapping[str, Metric] = REGRESSION
     loss = ("mse", "numbers")
     losses: Sequence[str] = ("mse", "huber")
