@@ -6,14 +6,24 @@ Each raises AssertionError, saying what was not kept.
 from __future__ import annotations
 
 from math import nan
+from pathlib import Path
 
 import numpy as np
 
 from finetooth.errors import PlanError
+from finetooth.evaluate import evaluate
+from finetooth.history import Step
 from finetooth.plan import Plan
+from finetooth.predict import predict
+from finetooth.prepare import prepare
+from finetooth.progress import Silent
+from finetooth.run import Run
 from finetooth.search import Pruner, Space, Trial, Tuner
 from finetooth.search.trial import COMPLETE, FAILED, PRUNED, RUNNING
 from finetooth.search.tuners import random
+from finetooth.table import Table
+from finetooth.tasks import named
+from finetooth.train import train
 
 FINITE = {"freeze": "0..4", "batch_size": [8, 16], "schedule": ["linear", {"name": "polynomial", "power": 3}]}
 ENDLESS = {"learning_rate": "1e-5..1e-3:log", "dropout": "0..0.3", **FINITE}
@@ -55,6 +65,59 @@ def check_pruner(pruner: Pruner) -> None:
             assert answer == pruner(whole[:many], trial), "the same trials gave another answer"
         best = Trial(many, whole[0].values, looks=(2.0, 2.1, 2.2))
         assert not pruner(whole[:many], best), f"a trial better than all {many} others was given up"
+
+
+def check_task(name: str, table: Table, model: str, folder: Path) -> Run:
+    """A task of `TASKS` has what every task has, shown on some hundred rows of a `table` and a `model` of two blocks.
+
+    A row says the same alone and among others. A run that broke off goes on to the same bits, one without the store of
+    what is frozen ends in the same answers, the saved model says what the run says, and the seal opens into a verdict.
+    The runs go into `folder`; the whole one comes back.
+    """
+    how = {"task": name, "epochs": 2, "freeze": 1, "precision": "fp32", "save_every": 0.5, "batch_size": 16}
+
+    class Breaking(Silent):
+        def step(self, step: Step) -> None:
+            if step.step == step.steps * 2 // 3:
+                raise _BrokeOffError
+
+    plan = Plan.of(how)
+    whole = train(table, plan, model=model, out=folder / "whole")
+    plain = train(table, Plan.of({**how, "cache": "off"}), model=model, out=folder / "plain")
+    try:
+        train(table, plan, model=model, out=folder / "torn", progress=Breaking())
+    except _BrokeOffError:
+        torn = train(table, plan, model=model, out=folder / "torn", resume=True)
+    said = whole.predictions("validation")
+    assert np.array_equal(torn.predictions("validation").said, said.said), "resumed, it ended otherwise"
+    _alike(plain.predictions("validation").said, said.said, "without the store it ended otherwise")
+
+    task, names = named(name), whole.json("data.json")["names"]
+    net, tokenizer = task.tuned(whole.model)
+    places = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
+    length = int(whole.plan.max_length)
+    again = predict(net, task, task.encode(table, said.ids, names, tokenizer, length), names, **places)
+    _alike(again.said, said.said, "the saved model says something else than the run")
+    for row, row_id in enumerate(said.ids[:12]):
+        alone = predict(net, task, task.encode(table, [row_id], names, tokenizer, length), names, **places)
+        _alike(alone.said, again.take(np.array([row])).said, f"the row {row_id} says something else alone", within=1e-5)
+    job = prepare(table, plan, model)
+    _, targets = job.task.collate(job.training, np.arange(9), job.backbone.tokenizer.pad_token_id)
+    assert len(targets) == job.training.counts[:9].sum(), "a batch has not as many targets as its rows"
+
+    report = evaluate(whole)
+    assert report["verdict"]["says"] and report["seal"]["openings"] == 1, "the seal opened into no verdict"
+    assert set(report["test"]) == set(task.metrics), "the metrics of the task are not those of the report"
+    return whole
+
+
+class _BrokeOffError(Exception):
+    """What `check_task` breaks a run off with."""
+
+
+def _alike(one: np.ndarray, other: np.ndarray, says: str, within: float = 1e-4) -> None:
+    gap = float(np.abs(one - other).max())
+    assert np.allclose(one, other, rtol=within, atol=within), f"{says}, by up to {gap:.2g}"
 
 
 def _trials(space: Space, many: int) -> list[Trial]:

@@ -14,13 +14,10 @@ import torch
 import transformers as tf
 
 import finetooth as ft
-from finetooth.errors import DataError, Interrupted, ModelError, PlanError
+from finetooth.errors import DataError, ModelError, PlanError
 from finetooth.loop import fit
-from finetooth.predict import predict
 from finetooth.prepare import Job, prepare
-from finetooth.tasks import TASKS
 from tests import tiny
-from tests.test_train import StopAt
 
 PLAN: dict[str, Any] = {"epochs": 8, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-2, "freeze": 0}
 
@@ -111,36 +108,6 @@ def test_transformers_alone_writes_the_same(run: ft.Run, talks: Path) -> None:
         )
         out = net.generate(**asked, max_new_tokens=8, do_sample=False, pad_token_id=0, eos_token_id=3)
         assert tokenizer.decode(out[0, asked["input_ids"].shape[1] :], skip_special_tokens=True).strip() == text
-
-
-def test_a_row_is_found_as_likely_alone_as_among_others(run: ft.Run, talks: Path) -> None:
-    table, task = ft.read(talks), TASKS["instruction"]
-    net, tokenizer = task.tuned(run.model)
-    how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
-    together = predict(net, task, task.encode(table, table.ids[:20], [], tokenizer, 48), [], **how)
-    for i, row_id in enumerate(table.ids[:20]):
-        alone = predict(net, task, task.encode(table, [row_id], [], tokenizer, 48), [], **how)
-        np.testing.assert_allclose(alone.said[0], together.said[i], atol=1e-4)
-
-
-def test_with_and_without_the_store_the_same(
-    talks: Path, llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FINETOOTH_CACHE", str(tmp_path / "cache"))
-    said = []
-    for cache in ("off", "auto"):
-        plan = ft.Plan.of({**PLAN, "epochs": 2, "freeze": 1, "cache": cache})
-        run = ft.train(ft.read(talks), plan, model=str(llama), out=tmp_path / cache)
-        said.append(run.predictions("validation").said)
-    assert any((tmp_path / "cache" / "prefix").iterdir())
-    np.testing.assert_allclose(said[0], said[1], atol=1e-3)
-
-
-def test_stopped_and_resumed_it_ends_in_the_same_bits(run: ft.Run, talks: Path, llama: Path, tmp_path: Path) -> None:
-    with pytest.raises(Interrupted):
-        ft.train(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "run", progress=StopAt(20))
-    again = ft.train(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "run", resume=True)
-    np.testing.assert_array_equal(again.predictions("validation").said, run.predictions("validation").said)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it

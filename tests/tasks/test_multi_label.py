@@ -14,17 +14,12 @@ import transformers as tf
 from pyarrow import parquet
 
 import finetooth as ft
-from finetooth.backbones import load_tuned
-from finetooth.errors import DataError, Interrupted, PlanError
-from finetooth.history import Step
+from finetooth.errors import DataError, PlanError
 from finetooth.labels import kind_of, sets
 from finetooth.losses import binary_cross_entropy
-from finetooth.predict import predict
-from finetooth.prefix import stores
 from finetooth.prepare import prepare
-from finetooth.progress import Silent
 from finetooth.table import AnyOf
-from finetooth.tasks import TASKS, fitting
+from finetooth.tasks import fitting
 from tests import tiny
 
 PLAN: dict[str, Any] = {
@@ -129,43 +124,6 @@ def test_transformers_alone_gives_the_same_probabilities(run: ft.Run, labelled: 
         said = {each["label"]: each["score"] for each in pipe([table.inputs[table.position[row_id]][0]])[0]}
         assert [said[name] for name in NAMES] == pytest.approx(probabilities.tolist(), abs=1e-5)
     assert tf.AutoConfig.from_pretrained(run.model).problem_type == "multi_label_classification"
-
-
-def test_with_and_without_the_store_the_same(labelled: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv("FINETOOTH_CACHE", str(tmp_path / "cache"))
-    said = []
-    for cache in ("off", "auto"):
-        plan = ft.Plan.of({**PLAN, "epochs": 2, "freeze": 1, "cache": cache})
-        run = ft.train(read(labelled), plan, model=str(tiny_bert), out=tmp_path / cache)
-        said.append(run.predictions("validation").said)
-    assert any(stores().iterdir())
-    np.testing.assert_allclose(said[0], said[1], atol=1e-4)
-
-
-def test_stopped_and_resumed_it_ends_in_the_same_probabilities(labelled: Path, tiny_bert: Path, tmp_path: Path) -> None:
-    plan = ft.Plan.of({**PLAN, "epochs": 3, "save_every": 0.5, "class_weights": "auto"})
-    how: dict[str, Any] = {"model": str(tiny_bert)}
-    whole = ft.train(read(labelled), plan, out=tmp_path / "whole", **how)
-
-    class Stopped(Silent):
-        def step(self, step: Step) -> None:
-            if step.step == 37:
-                raise Interrupted(2, "here", "there")
-
-    with pytest.raises(Interrupted):
-        ft.train(read(labelled), plan, out=tmp_path / "torn", progress=Stopped(), **how)
-    torn = ft.train(read(labelled), plan, out=tmp_path / "torn", resume=True, **how)
-    np.testing.assert_array_equal(whole.predictions("validation").said, torn.predictions("validation").said)
-
-
-def test_a_row_says_the_same_alone_and_among_others(run: ft.Run, labelled: Path) -> None:
-    table, task = read(labelled), TASKS["multi-label"]
-    net, tokenizer = load_tuned(run.model)
-    how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
-    together = predict(net, task, task.encode(table, table.ids[:30], NAMES, tokenizer, 64), NAMES, **how)
-    for i, row_id in enumerate(table.ids[:30]):
-        alone = predict(net, task, task.encode(table, [row_id], NAMES, tokenizer, 64), NAMES, **how)
-        np.testing.assert_allclose(alone.said[0], together.said[i], atol=1e-6)
 
 
 def test_cross_validation_seeds_and_comparison_work(labelled: Path, tiny_bert: Path, tmp_path: Path) -> None:

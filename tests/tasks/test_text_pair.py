@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +13,8 @@ import transformers as tf
 
 import finetooth as ft
 from finetooth.errors import DataError
-from finetooth.prefix import stores
 from finetooth.prepare import prepare
-from finetooth.tasks import TASKS, tokenized
+from finetooth.tasks import tokenized
 from tests import tiny
 
 PLAN = {"epochs": 8, "batch_size": 16, "precision": "fp32", "learning_rate": 5e-3, "freeze": 0}
@@ -101,31 +99,6 @@ def test_what_is_too_long_loses_tokens_of_the_longer_text_first(bert: Path) -> N
     assert encoded.lengths.tolist() == [12] and encoded.whole.tolist() == [34]
     assert tokenizer.convert_tokens_to_ids(short) in encoded.tokens.tolist()
     assert encoded.types is not None and len(encoded.types) == 12
-
-
-def test_with_and_without_the_store_the_same(pairs: Path, bert: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv("FINETOOTH_CACHE", str(tmp_path / "cache"))
-    said = []
-    for cache in ("off", "auto"):
-        plan = ft.Plan.of({**PLAN, "epochs": 2, "freeze": 1, "cache": cache})
-        run = ft.train(ft.read(pairs), plan, model=str(bert), out=tmp_path / cache)
-        said.append(run.predictions("validation").probabilities)
-    assert any(stores().iterdir())
-    np.testing.assert_allclose(said[0], said[1], atol=1e-4)
-
-
-def test_a_row_says_the_same_alone_and_among_others(run: ft.Run, pairs: Path) -> None:
-    from finetooth.backbones import load_tuned
-    from finetooth.predict import predict
-
-    table, task = ft.read(pairs), TASKS["text-pair"]
-    net, tokenizer = load_tuned(run.model)
-    names = run.json("data.json")["names"]
-    how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
-    together = predict(net, task, task.encode(table, table.ids[:30], names, tokenizer, 64), names, **how)
-    for i, row_id in enumerate(table.ids[:30]):
-        alone = predict(net, task, task.encode(table, [row_id], names, tokenizer, 64), names, **how)
-        np.testing.assert_allclose(alone.probabilities[0], together.probabilities[i], atol=1e-6)
 
 
 @pytest.mark.parametrize(("columns", "task"), [("text,text_pair", "text-classification"), ("text", "text-pair")])

@@ -15,16 +15,12 @@ from pyarrow import parquet
 
 import finetooth as ft
 from finetooth import linear
-from finetooth.backbones import load_tuned, movable, unstandardize
+from finetooth.backbones import movable, unstandardize
 from finetooth.baselines import FITS
 from finetooth.decide import half_width
-from finetooth.errors import DataError, Interrupted, PlanError, UserError
-from finetooth.history import Step
+from finetooth.errors import DataError, PlanError, UserError
 from finetooth.labels import kind_of
-from finetooth.predict import predict
-from finetooth.prefix import stores
 from finetooth.prepare import prepare
-from finetooth.progress import Silent
 from finetooth.table import Numbers
 from finetooth.tasks import TASKS, fitting
 from tests import tiny
@@ -110,43 +106,6 @@ def test_the_epochs_tell_the_loss_in_standard_deviations(run: ft.Run) -> None:
     for epoch in run.epochs:
         assert epoch.scores["loss"] == pytest.approx((epoch.scores["rmse"] / deviation) ** 2, rel=0.15)
         assert epoch.loss < 3
-
-
-def test_with_and_without_the_store_the_same(ratings: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv("FINETOOTH_CACHE", str(tmp_path / "cache"))
-    said = []
-    for cache in ("off", "auto"):
-        plan = ft.Plan.of({**PLAN, "epochs": 2, "freeze": 1, "cache": cache})
-        run = ft.train(read(ratings), plan, model=str(tiny_bert), out=tmp_path / cache)
-        said.append(run.predictions("validation").said)
-    assert any(stores().iterdir())
-    np.testing.assert_allclose(said[0], said[1], atol=1e-2)
-
-
-def test_stopped_and_resumed_it_ends_in_the_same_values(ratings: Path, tiny_bert: Path, tmp_path: Path) -> None:
-    plan = ft.Plan.of({**PLAN, "epochs": 3, "save_every": 0.5})
-    how: dict[str, Any] = {"model": str(tiny_bert)}
-    whole = ft.train(read(ratings), plan, out=tmp_path / "whole", **how)
-
-    class Stopped(Silent):
-        def step(self, step: Step) -> None:
-            if step.step == 37:
-                raise Interrupted(2, "here", "there")
-
-    with pytest.raises(Interrupted):
-        ft.train(read(ratings), plan, out=tmp_path / "torn", progress=Stopped(), **how)
-    torn = ft.train(read(ratings), plan, out=tmp_path / "torn", resume=True, **how)
-    np.testing.assert_array_equal(whole.predictions("validation").said, torn.predictions("validation").said)
-
-
-def test_a_row_says_the_same_alone_and_among_others(run: ft.Run, ratings: Path) -> None:
-    table, task = read(ratings), TASKS["text-regression"]
-    net, tokenizer = load_tuned(run.model)
-    how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
-    together = predict(net, task, task.encode(table, table.ids[:30], ["rating"], tokenizer, 64), ["rating"], **how)
-    for i, row_id in enumerate(table.ids[:30]):
-        alone = predict(net, task, task.encode(table, [row_id], ["rating"], tokenizer, 64), ["rating"], **how)
-        assert alone.said[0] == pytest.approx(together.said[i], abs=1e-3)
 
 
 def test_predict_writes_the_value_and_its_interval(run: ft.Run, ratings: Path, tmp_path: Path) -> None:
