@@ -1,4 +1,4 @@
-"""Killed at 30 random moments each: a store's building, a validation, a search. Run: python bench/kill.py
+"""Killed at 30 random moments each: a store's building, a validation, a search. Run: python bench/kill.py [PART ...]
 
 Movie reviews, MiniLM, the command line as it is, SIGKILL. Compared with the same command left alone, in a cache of its
 own: the store byte for byte; the folds' rows and probabilities bit for bit, and that no fold that had ended was written
@@ -145,7 +145,7 @@ def trials_ended(out: Path) -> dict[str, Any]:
     return {str(t.number): (t.user_attrs["seconds"], t.value) for t in trials if t.state.is_finished()}
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
     space = [
         "--set",
         "freeze=3",
@@ -164,13 +164,14 @@ def main() -> None:
         ),
         "search": going_on("search", space, trials_told, trials_ended),
     }
-    found: dict[str, Any] = {}
-    for name, part in parts.items():
+    there = common.RESULTS / "kill.json"
+    found = json.loads(there.read_text(encoding="utf-8"))["parts"] if names and there.exists() else {}
+    for name in names or parts:
         with tempfile.TemporaryDirectory() as folder:
-            found[name] = part(Path(folder), random.Random(0))
+            found[name] = {"commit": common.commit(), **parts[name](Path(folder), random.Random(0))}
         print(name, found[name], flush=True)
-    print(common.write("kill", found))
+        common.write("kill", {"parts": found})
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
