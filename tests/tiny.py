@@ -101,6 +101,29 @@ def save_causal(folder: Path) -> Path:
     return folder
 
 
+def save_seq2seq(folder: Path, kind: str = "t5") -> Path:
+    """A small encoder with its decoder, as people publish them: t5, bart or marian."""
+    torch.manual_seed(0)
+    marks = {"pad_token_id": 0, "eos_token_id": 3, "d_model": 32, "vocab_size": 40}
+    sides = {"layers": 2, "attention_heads": 2, "ffn_dim": 64}
+    both = {f"{side}_{key}": value for side in ("encoder", "decoder") for key, value in sides.items()}
+    both |= {**marks, "max_position_embeddings": 64, "forced_eos_token_id": None}
+    made = {
+        "t5": lambda: tf.T5ForConditionalGeneration(
+            tf.T5Config(**marks, d_kv=16, d_ff=64, num_layers=2, num_heads=2, decoder_start_token_id=0)
+        ),
+        "bart": lambda: tf.BartForConditionalGeneration(
+            tf.BartConfig(**both, bos_token_id=2, decoder_start_token_id=3)
+        ),
+        "marian": lambda: tf.MarianMTModel(tf.MarianConfig(**both, decoder_start_token_id=0, decoder_vocab_size=40)),
+    }
+    made[kind]().save_pretrained(folder)
+    words = tokenizer()
+    words.eos_token = "[SEP]"
+    words.save_pretrained(folder)
+    return folder
+
+
 def write_reviews(path: Path, rows: int, seed: int = 0) -> Path:
     """A csv of `rows` different texts; the label is told by the words of praise or blame in them."""
     rng = random.Random(seed)

@@ -170,17 +170,18 @@ def _judge_untuned(run: Run, table: Table, job: Job) -> None:
     untouched, clock = job.task.load(job.backbone.source, job.names, seed=job.plan.seed), perf_counter()
     how: dict[str, Any] = {"pad": untouched.tokenizer.pad_token_id, "precision": job.plan.precision}
     how["device"] = machine.device()
-    prompts = replace(job.validation, marks=_asked(job.validation))
     nets = [untouched.net.to(machine.device()), job.backbone.net]
     # In the precision in which the tuned model's validation rows are kept: rounding is no difference between the two.
     exact = predict(nets[0], job.task, job.validation, [], **{**how, "precision": "fp32"})
     run.write_predictions("validation-untuned", exact)
     spent = {"untuned": {"rows": 0, "seconds": perf_counter() - clock}}
-    said = [predict(net, job.task, prompts, [], **how) for net in nets]
-    before, after = (p.cells()["token_accuracy"] for p in said)
-    units = units_of(table.groups_of(prompts.ids), len(prompts))
-    transferred = {"centroid": None, "h_score": None}
-    forgot = forgetting.told("the next token of an unseen prompt guessed at the first go", before, after, units)
+    transferred, forgot = {"centroid": None, "h_score": None}, None
+    if job.validation.marks is not None:  # a decoder alone has never written what the encoder reads
+        prompts = replace(job.validation, marks=_asked(job.validation))
+        said = [predict(net, job.task, prompts, [], **how) for net in nets]
+        before, after = (p.cells()["token_accuracy"] for p in said)
+        units = units_of(table.groups_of(prompts.ids), len(prompts))
+        forgot = forgetting.told("the next token of an unseen prompt guessed at the first go", before, after, units)
     run.write("baselines.json", {"fitted": spent, "left_out": {}, "transfer": transferred, "forgetting": forgot})
 
 

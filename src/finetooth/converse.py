@@ -10,14 +10,12 @@ import numpy as np
 
 from finetooth import forgetting, machine
 from finetooth.backbones import written
-from finetooth.metrics import exact_match, token_f1
 from finetooth.seeds import numbers, row_keys
 from finetooth.table import Table
-from finetooth.tasks import asked, conversation, question
+from finetooth.tasks import Writing, asked, conversation
 
 MOST = 200  # rows that are answered: a token takes as long as hundreds that are only read
 SHOWN = 12
-LONGEST = 128  # tokens of an answer
 ROOM = 1.5  # times the longest right answer's tokens that a model may write
 
 
@@ -37,26 +35,28 @@ class Replies:
         return {"answers": len(self.texts), "empty": sum(not text for text in self.texts)}
 
 
-def answered(net: Any, tokenizer: Any, table: Table, ids: Sequence[str], max_length: int, tokens: int) -> list[str]:
-    """What the model writes as the last answer of each row, at most so many tokens."""
-    texts = [question(tokenizer, asked(table, table.position[i])) for i in ids]
-    prompts = [tokenizer(text, add_special_tokens=False)["input_ids"][-max_length:] for text in texts]
-    return written(net.to(machine.device()), tokenizer, prompts, tokens)
+def answered(
+    task: Writing, net: Any, tokenizer: Any, table: Table, ids: Sequence[str], max_length: int, tokens: int
+) -> list[str]:
+    """What the model writes to each row, at most so many tokens."""
+    return written(net.to(machine.device()), tokenizer, task.prompts(table, ids, tokenizer, max_length), tokens)
 
 
 def compared(
-    before: tuple[Any, Any], after: tuple[Any, Any], table: Table, ids: Sequence[str], max_length: int
+    task: Writing, before: tuple[Any, Any], after: tuple[Any, Any], table: Table, ids: Sequence[str], max_length: int
 ) -> dict[str, Any]:
-    """Both models' answers to the same rows: exact match and token F1 with intervals, and some side by side."""
+    """What both models write to the same rows: how well it agrees, with intervals, and some of it side by side."""
     chosen = [ids[i] for i in np.argsort(numbers(0, "answered", 0, row_keys(ids)), kind="stable")[:MOST].tolist()]
     right = [conversation(table, table.position[i])[-1]["content"].strip() for i in chosen]
-    longest = max(len(tokens) for tokens in after[1](right, add_special_tokens=False)["input_ids"])
-    room = min(LONGEST, int(longest * ROOM) + 1)
-    said = [answered(*model, table, chosen, max_length, room) for model in (before, after)]
+    longest = max(len(tokens) for tokens in after[1](text_target=right, add_special_tokens=False)["input_ids"])
+    room = min(task.longest, int(longest * ROOM) + 1)
+    said = [answered(task, *model, table, chosen, max_length, room) for model in (before, after)]
     scores = {}
-    for name, of in (("exact_match", exact_match), ("token_f1", token_f1)):
-        first, second = (np.array([of(one, truth) for one, truth in zip(each, right, strict=True)]) for each in said)
-        scores[name] = forgetting.told(name, first, second, np.arange(len(chosen)))
+    for agreement in task.agreements:
+        first, second = (agreement.rows(each, right) for each in said)
+        scores[agreement.name] = forgetting.changed(
+            agreement.name, first, second, np.arange(len(chosen)), agreement.score
+        )
     examples = [
         {
             "id": row_id,
@@ -67,4 +67,4 @@ def compared(
         }
         for row_id, truth, first, second in zip(chosen, right, *said, strict=True)
     ]
-    return {"rows": len(chosen), "tokens": room, **scores, "examples": examples[:SHOWN]}
+    return {"rows": len(chosen), "tokens": room, "measures": [*scores], **scores, "examples": examples[:SHOWN]}

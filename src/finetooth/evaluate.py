@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from finetooth import ledger, machine
 from finetooth.baselines import Reader, Rows
 from finetooth.conclude import as_it_was, asked_again
-from finetooth.converse import LONGEST, Replies, answered, compared
+from finetooth.converse import Replies, answered, compared
 from finetooth.errors import RunError
 from finetooth.metrics import Metric, units_of
 from finetooth.packaged import cache
@@ -28,7 +28,7 @@ from finetooth.run import WEIGHTS, Run
 from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
 from finetooth.table import Answers, Split, Table
-from finetooth.tasks import named
+from finetooth.tasks import Writing, named
 
 
 def evaluate(
@@ -116,15 +116,19 @@ def answers(
     return _answers(run, tuned, table, ids, precision)
 
 
-def replies(run: Run | str | Path, table: Table, ids: Sequence[str], tokens: int = LONGEST) -> Replies:
+def replies(run: Run | str | Path, table: Table, ids: Sequence[str], tokens: int | None = None) -> Replies:
     """What the tuned model, which answers in words, writes to these rows, at most so many tokens each.
 
-    Sealed rows among them count as an opening.
+    Sealed rows among them count as an opening. Raises RunError where it answers otherwise.
     """
     run = ended(run)
+    task = named(run.plan.task)
+    if not isinstance(task, Writing):
+        raise RunError(f"{run.path}: its task is {run.plan.task}, which writes nothing; ask for its answers instead.")
     net, tokenizer = _tuned(run)
     _count_sealed(run, table, ids)
-    return Replies(list(ids), answered(net, tokenizer, table, ids, int(run.plan.max_length), tokens))
+    length = int(run.plan.max_length)
+    return Replies(list(ids), answered(task, net, tokenizer, table, ids, length, tokens or task.longest))
 
 
 def _count_sealed(run: Run, table: Table, ids: Sequence[str]) -> None:
@@ -168,9 +172,10 @@ def _conversed(
     columns: Sequence[str],
 ) -> dict[str, Any]:
     """The same where answers are in words: the goal by kinds of rows, and what both models write."""
-    p, plan = run.predictions("test"), run.plan
+    p, plan, task = run.predictions("test"), run.plan, named(run.plan.task)
+    assert isinstance(task, Writing), "answers in words are written"
     lengths = dict(zip(p.ids, p.labels.tolist(), strict=True))
-    said = compared(untouched, tuned, table, p.ids, int(plan.max_length))
+    said = compared(task, untouched, tuned, table, p.ids, int(plan.max_length))
     found = by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns])
     return {"slices": found, "robustness": None, "written": said}
 

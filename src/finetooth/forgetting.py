@@ -12,7 +12,8 @@ from torch import nn
 
 from finetooth import linear, tfidf
 from finetooth.metrics import bca
-from finetooth.metrics.intervals import FEWEST_ROWS, Interval
+from finetooth.metrics.base import Values
+from finetooth.metrics.intervals import FEWEST_ROWS, Interval, Statistic
 from finetooth.seeds import row_keys
 from finetooth.table import Table
 
@@ -102,19 +103,37 @@ def chosen(texts: Sequence[str]) -> list[str]:
 
 def told(probe: str, before: NDArray[Any], after: NDArray[Any], units: NDArray[np.int64]) -> dict[str, Any]:
     """Before, after and the difference as means with their intervals, of the same rows; whole units are drawn."""
+
+    def counted(values: NDArray[Any]) -> Values:
+        return np.stack([values.astype(float), np.ones(len(values))], axis=1)
+
+    return changed(probe, counted(before), counted(after), units, lambda sums: sums[..., 0] / sums[..., 1])
+
+
+def changed(
+    probe: str, before: Values, after: Values, units: NDArray[np.int64], score: Callable[[Values], Values]
+) -> dict[str, Any]:
+    """The same of a score that is made of sums over rows: `before` and `after` are what each row adds, (rows, n).
+
+    `score` takes such sums, (draws, n), and gives (draws,).
+    """
     rows = len(before)
-    change = after.astype(float) - before.astype(float)
+    statistics: list[Statistic] = [
+        lambda weights: score(weights @ before),
+        lambda weights: score(weights @ after),
+        lambda weights: score(weights @ after) - score(weights @ before),
+    ]
     if rows < FEWEST_ROWS:
         why = f"too few rows ({rows:,}; at least {FEWEST_ROWS} are needed)"
-        estimates = [Interval(float(x.mean()), None, None, why) for x in (before, after, change)]
+        estimates = [Interval(float(of(np.ones((1, rows)))[0]), None, None, why) for of in statistics]
     else:
-        estimates = [_mean(x.astype(float), units) for x in (before, after, change)]
+        estimates = [_estimated(of, units) for of in statistics]
     fields = zip(("before", "after", "difference"), map(Interval.told, estimates), strict=True)
     return {"probe": probe, "rows": rows, **dict(fields)}
 
 
-def _mean(values: NDArray[np.float64], units: NDArray[np.int64]) -> Interval:
-    """The mean over rows, with its bootstrap interval; without any spread it is sure."""
-    if np.ptp(values) == 0:
-        return Interval(float(values[0]), float(values[0]), float(values[0]), "the same for every row")
-    return Interval(float(values.mean()), *bca(lambda weights: weights @ values / weights.sum(axis=1), units), "BCa")
+def _estimated(of: Statistic, units: NDArray[np.int64]) -> Interval:
+    """A statistic with its bootstrap interval; where no draw moves it, it is sure."""
+    value = float(of(np.ones((1, len(units))))[0])
+    low, high = bca(of, units)
+    return Interval(value, low, high, "the same for every row" if low == high else "BCa")

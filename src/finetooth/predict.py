@@ -46,7 +46,7 @@ def predict(
         return task.said(logits, targets, torch.from_numpy(encoded.counts[rows]).to(logits.device))
 
     found = _each(said, net, task, encoded, pad, precision, device, None)
-    targets = encoded.targets if encoded.marks is None else encoded.counts
+    targets = encoded.counts if task.kind == "texts" else encoded.targets
     return task.answers(encoded.ids, targets, found, names)
 
 

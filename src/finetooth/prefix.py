@@ -170,7 +170,7 @@ class Prefix:
     def _laid_out(self, net: nn.Module, found: Cut, state: Tensor, of_tokens: bool) -> Store | None:
         """The store as it will lie on the disk; None, and a word, where it would take more than it may."""
         shape = tuple(state.shape[2:] if of_tokens else state.shape[1:])
-        lengths = self.rows.lengths if of_tokens else np.ones(len(self.rows), dtype=np.int64)
+        lengths = np.diff(self.rows.offsets) if of_tokens else np.ones(len(self.rows), dtype=np.int64)
         order = np.concatenate(self._chunks())
         starts = np.concatenate([[0], np.cumsum(lengths[order])]) * int(np.prod(shape))
         place = np.empty(len(order), dtype=np.int64)

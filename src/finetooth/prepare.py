@@ -212,7 +212,7 @@ class Material:
 
         `rows` keeps at most so many rows of training and of validation.
         """
-        task = named(plan.task if plan.task != "auto" else fitting(table)[0])
+        task = named(plan.task if plan.task != "auto" else fitting(table, model)[0])
         known = {**task.metrics, **{metric.name: metric for metric in metrics}}
         names, seen = task.names(table), None
         if table.folder is not None:
@@ -490,7 +490,7 @@ def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:
 
 def _facts(table: Table, split: Split, backbone: Backbone, task: Task, names: list[str], plan: Plan) -> Facts:
     return Facts(
-        task=fitting(table),
+        task=fitting(table, backbone.source),
         new_head=task.kind != "texts",
         loss=task.loss,
         metric=task.goal(task.targets(table, split.train, names), plan.loss),

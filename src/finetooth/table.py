@@ -24,7 +24,16 @@ from finetooth.findings import Finding
 PARTS = ("train", "validation", "test")
 Kind = Literal["one-of", "numbers", "any-of", "texts"]  # of answers, and of what stands in a label column
 TALKS = ("messages", "conversations")  # columns that hold whole conversations, answers included
-ASKED = ((("prompt",), "completion"), (("instruction", "input"), "output"), (("instruction",), "output"))
+ASKED = (  # columns of a prompt or a source, and of the answer to it
+    (("prompt",), "completion"),
+    (("instruction", "input"), "output"),
+    (("instruction",), "output"),
+    (("source",), "target"),
+    (("text",), "summary"),
+    (("document",), "summary"),
+    (("article",), "highlights"),
+    (("dialogue",), "summary"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Columns:
 
     @property
     def talk(self) -> bool:
-        """Whether they have the usual names of conversations, or of prompts and their answers."""
+        """Whether they have the usual names of conversations, or of prompts or sources and what is written to them."""
         asked = tuple(name.lower() for name in self.input)
         return (self.label is None and asked[0] in TALKS) or (asked, (self.label or "").lower()) in ASKED
 

@@ -70,7 +70,9 @@ def validate(
         run.refuse_occupied()
     material = Material.of(table, plan, model, rows=rows, metrics=metrics)
     if material.task.kind == "texts":
-        raise PlanError("task: cross-validation is not there for instruction in this version; use train and evaluate.")
+        raise PlanError(
+            "task: cross-validation is not there for instruction and seq2seq in this version; use train and evaluate."
+        )
     dealt = deal(material, plan, folds, repeats)
     job = material.job(plan)
     further = {"folds": folds, "repeats": repeats, "metrics": sorted(material.metrics)}

@@ -163,7 +163,7 @@ def test_labels_stand_in_one_cell_with_a_separator(separator: str, tmp_path: Pat
     lines = [f'"{text}","{separator.join(own)}"' for text, own in rows(60).items()]
     (tmp_path / "rows.csv").write_text("\n".join(["text,label", *lines]) + "\n", encoding="utf-8")
     table = ft.read(tmp_path / "rows.csv")
-    assert kind_of(table) == "any-of" and fitting(table)[0] == "multi-label"
+    assert kind_of(table) == "any-of" and fitting(table, "minilm")[0] == "multi-label"
     assert sets(table) == [frozenset(own) for own in rows(60).values()]
 
 
@@ -181,7 +181,7 @@ def test_labels_stand_in_columns_of_zero_and_one_and_soft_scores(tiny_bert: Path
     ]
     (tmp_path / "rows.csv").write_text("\n".join(["text,bad,film,good", *lines]) + "\n", encoding="utf-8")
     table = ft.read(tmp_path / "rows.csv", label="bad, film, good")
-    assert sets(table) == [frozenset(own) for own in rows(60).values()] and fitting(table)[0] == "multi-label"
+    assert sets(table) == [frozenset(own) for own in rows(60).values()] and fitting(table, "minilm")[0] == "multi-label"
     job = prepare(table, ft.Plan.of(PLAN), str(tiny_bert))
     assert job.names == NAMES and job.training.targets.shape == (len(job.training), 3)
     (tmp_path / "rows.csv").write_text("text,a,b\nx,1,0\ny,3,1\n", encoding="utf-8")

@@ -141,7 +141,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
 
 def test_two_columns_of_texts_are_read_together(tiny_bert: Path, tmp_path: Path) -> None:
     table = read(write(tmp_path / "pairs.csv", columns=("text", "text_pair")))
-    assert fitting(table)[0] == "text-regression"
+    assert fitting(table, "minilm")[0] == "text-regression"
     job = prepare(table, ft.Plan.of(PLAN), str(tiny_bert))
     assert job.task.kind == "numbers" and len(job.training) == 320
 

@@ -10,8 +10,11 @@ from finetooth.backbones.layers import Layers, evaluating, layers
 from finetooth.backbones.load import Backbone, How, load_classifier, load_masked, load_tuned
 from finetooth.backbones.norm import by_batch
 from finetooth.backbones.preparation import Preparation
+from finetooth.backbones.seq2seq import NOTHING, WRITES, load_seq2seq, load_tuned_seq2seq, writes_from_a_source
 
 __all__ = [
+    "NOTHING",
+    "WRITES",
     "Backbone",
     "Cut",
     "How",
@@ -29,12 +32,15 @@ __all__ = [
     "load_classifier",
     "load_image_classifier",
     "load_masked",
+    "load_seq2seq",
     "load_tuned",
     "load_tuned_causal",
     "load_tuned_images",
+    "load_tuned_seq2seq",
     "movable",
     "ragged",
     "read_at",
     "unstandardize",
+    "writes_from_a_source",
     "written",
 ]

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from finetooth.backbones.layers import Layers, evaluating, stack_of
+from finetooth.backbones.layers import Layers, evaluating, stacks_of
 from finetooth.errors import ModelError, PlanError, nearest
 
 MARK = "lora_"  # in the name of every parameter that PEFT's LoRA brings
@@ -28,8 +28,12 @@ def adapt(net: Any, adapter: Mapping[str, Any], task_type: str) -> None:
     """
     from peft import LoraConfig, inject_adapter_in_model
 
-    name, stack = stack_of(net)
-    linear = {f"{name}.{place}" for place, part in stack.named_modules() if isinstance(part, nn.Linear)}
+    linear = {
+        f"{name}.{place}"
+        for name, stack in stacks_of(net)
+        for place, part in stack.named_modules()
+        if isinstance(part, nn.Linear)
+    }
     targets = linear
     if adapter["target_modules"] != "auto":
         kinds = {place.rpartition(".")[2] for place in linear}

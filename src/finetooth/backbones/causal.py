@@ -11,7 +11,7 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor
 
-from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, assembled, first_line, set_dropout
+from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, assembled, first_line, with_own_head
 from finetooth.backbones.quiet import quiet
 from finetooth.backbones.sources import located
 from finetooth.errors import ModelError
@@ -42,25 +42,16 @@ def load_causal(model: str, **how: Unpack[How]) -> Backbone:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     source = located(model)
-    with quiet(), torch.random.fork_rng():
-        torch.manual_seed(how.get("seed", 0))
+    with quiet():
         try:
-            config = AutoConfig.from_pretrained(source)
-            set_dropout(config, how.get("dropout"))
-            net, facts = AutoModelForCausalLM.from_pretrained(
-                source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-            )
-            if how.get("scratch"):
-                net = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-            tokenizer = _tokenizer(source)
+            config, tokenizer = AutoConfig.from_pretrained(source), _tokenizer(source)
         except CANNOT_LOAD as error:
             raise ModelError(f"{model}: cannot be loaded as a causal language model: {first_line(error)}") from error
-    if facts["missing_keys"]:
-        raise ModelError(
-            f"{model}: {len(facts['missing_keys'])} weights of a causal language model are not in its file (the first "
-            f"is {sorted(facts['missing_keys'])[0]}); take a model that writes text, such as smollm2."
-        )
-    _readable(net)
+    if config.is_encoder_decoder:
+        raise ModelError(f"{model}: a {config.model_type} writes from a source that it reads apart: task: seq2seq.")
+    needed = "take a model that writes text, such as smollm2."
+    net = with_own_head(AutoModelForCausalLM, source, model, config, how, what="a causal language model", needed=needed)
+    readable(net)
     return assembled(net, tokenizer, model, how, answers=not how.get("scratch"), task_type="CAUSAL_LM")
 
 
@@ -74,7 +65,7 @@ def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
             tokenizer = _tokenizer(folder)
         except CANNOT_LOAD as error:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
-    _readable(net)
+    readable(net)
     return net.eval(), tokenizer
 
 
@@ -88,7 +79,7 @@ def _tokenizer(source: str | Path) -> Any:
     return tokenizer
 
 
-def _readable(net: Any) -> None:
+def readable(net: Any) -> None:
     """Have the head look where `read_at` says."""
 
     def chosen(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -102,7 +93,8 @@ def _readable(net: Any) -> None:
 def written(net: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:
     """What the model writes after each prompt, the likeliest token each time, at most so many of them.
 
-    Prompts of like length go together, padded on the left.
+    Prompts of like length go together, padded where the model does not go on: before a prompt or, where an encoder
+    reads it, behind.
     """
     said = [""] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
@@ -110,13 +102,16 @@ def written(net: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], tokens: 
     ends = {tokenizer.eos_token_id, *_list(net.generation_config.eos_token_id)} - {None}
     for start in range(0, len(order), AT_ONCE):
         some = order[start : start + AT_ONCE]
-        longest = max(len(prompts[i]) for i in some)
-        pad = tokenizer.pad_token_id
-        ids = torch.tensor([[pad] * (longest - len(prompts[i])) + [*prompts[i]] for i in some], device=device)
-        mask = torch.tensor([[0] * (longest - len(prompts[i])) + [1] * len(prompts[i]) for i in some], device=device)
+        longest, pad, apart = max(len(prompts[i]) for i in some), tokenizer.pad_token_id, net.config.is_encoder_decoder
+        ids = torch.full((len(some), longest), pad)
+        mask = torch.zeros_like(ids)
+        for row, i in enumerate(some):
+            place = slice(len(prompts[i])) if apart else slice(longest - len(prompts[i]), longest)
+            ids[row, place], mask[row, place] = torch.tensor(prompts[i]), 1
         told: dict[str, Any] = {"max_new_tokens": tokens, "do_sample": False, "pad_token_id": pad}
-        out = net.generate(input_ids=ids, attention_mask=mask, eos_token_id=sorted(ends), **told)
-        for i, row in zip(some, out[:, longest:].tolist(), strict=True):
+        told |= {"attention_mask": mask.to(device), "eos_token_id": sorted(ends)}
+        out = net.generate(input_ids=ids.to(device), **told)
+        for i, row in zip(some, out[:, 1 if apart else longest :].tolist(), strict=True):
             end = next((place for place, token in enumerate(row) if token in ends), len(row))
             said[i] = tokenizer.decode(row[:end], skip_special_tokens=True).strip()
     return said

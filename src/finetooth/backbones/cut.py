@@ -95,9 +95,11 @@ def cut(net: nn.Module, layers: Layers, example: Inputs, frozen: Callable[[int],
     while depth > 0 and frozen(depth):
         depth -= 1
     blocks = layers.deepest - 1 - depth
-    stack = layers.names[1].rpartition(".")[0]
     if blocks < 1:
         return None
+    # Of an encoder with a decoder it is the encoder that can be stored: it lies below, and reads what does not change.
+    stack = layers.names[-2].rpartition(".")[0]
+    blocks = min(blocks, len(blocks_of(net, stack)))
     seen = _Seen(net, stack)
     seen.watch(example)
     return Cut(stack, blocks, seen.entry, seen.wrapped) if seen.in_order else None

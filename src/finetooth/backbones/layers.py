@@ -1,8 +1,9 @@
 """The layers of a network by depth: 0 is the head, 1 the uppermost block, the deepest the embedding.
 
-Nothing here knows an architecture by name. The stack of blocks is the largest ModuleList; where anything else belongs
-is read off the autograd graph of one small forward pass: a parameter that reaches the input of a block, by whatever
-way (MPNet's relative_attention_bias, DeBERTa's rel_embeddings and convolution), stands below that block.
+Nothing here knows an architecture by name. The stack of blocks is the largest ModuleList; of an encoder with a decoder
+there are two, and the decoder's stands on the encoder's. Where anything else belongs is read off the autograd graph of
+one small forward pass: a parameter that reaches the input of a block, by whatever way (MPNet's relative_attention_bias,
+DeBERTa's rel_embeddings and convolution), stands below that block.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 def layers(net: nn.Module, example: Mapping[str, Tensor]) -> Layers:
     """List the layers of `net`, which takes `example` as keyword arguments. Raises ModelError without a stack."""
-    stack_name, stack = stack_of(net)
-    blocks = list(stack)
+    stacks = stacks_of(net)
+    blocks = [block for _, stack in stacks for block in stack]
+    places = [f"{name}.{i}" for name, stack in stacks for i in range(len(stack))]
     count = len(blocks)
     depth: dict[int, int] = {}  # by id, so that a shared parameter is one
     for i, block in enumerate(blocks):
@@ -71,10 +73,19 @@ def layers(net: nn.Module, example: Mapping[str, Tensor]) -> Layers:
     depth |= _depths_outside(net, blocks, example, others)
 
     parameters = {name: depth[id(p)] for name, p in net.named_parameters()}
-    inside = {f"{stack_name}.{i}": count - i for i in range(count)}
+    inside = {place: count - i for i, place in enumerate(places)}
     modules = {name: _module_depth(name, inside, parameters) for name, _ in net.named_modules()}
-    names = ("head", *(f"{stack_name}.{i}" for i in reversed(range(count))), "embeddings")
-    return Layers(names, parameters, modules)
+    # What stands around a stack does by itself what comes before the first block: BART's dropout of its embeddings.
+    modules |= {name.rpartition(".")[0]: inside[f"{name}.0"] + 1 for name, _ in stacks if "." in name}
+    return Layers(("head", *reversed(places), "embeddings"), parameters, modules)
+
+
+def stacks_of(net: Any) -> list[tuple[str, nn.ModuleList]]:
+    """The stacks of blocks with their names, the lowest first. Raises ModelError where there is none."""
+    if not getattr(getattr(net, "config", None), "is_encoder_decoder", False):
+        return [stack_of(net)]
+    stacks = [stack_of(part)[1] for part in (net.get_encoder(), net.get_decoder())]
+    return [(name, stack) for stack in stacks for name, module in net.named_modules() if module is stack]
 
 
 def stack_of(net: nn.Module) -> tuple[str, nn.ModuleList]:

@@ -62,14 +62,14 @@ class Backbone:
         """Whether the network computes at all when its weights are in bf16."""
         try:
             with torch.inference_mode():
-                Twin(self.net, "bf16").net(**example_of(self.tokenizer))
+                Twin(self.net, "bf16").net(**self.example())
         except RuntimeError:
             return False
         return True
 
     def example(self) -> dict[str, torch.Tensor]:
         """Two short rows to try the network on."""
-        return example_of(self.tokenizer)
+        return example_of(self.net, self.tokenizer)
 
     def save(self, folder: Path) -> None:
         """A model directory that transformers loads alone; adapters have to be merged before."""
@@ -88,7 +88,7 @@ class Backbone:
 
     def merge(self) -> float:
         """Add the adapters to the matrices beside which they stand; the largest difference of a logit."""
-        return merge(self.net, example_of(self.tokenizer))
+        return merge(self.net, self.example())
 
 
 def load_classifier(
@@ -165,7 +165,7 @@ def backbone(
             adapt(net, adapter, task_type)
     by_depth = found()
     if adapter is not None:
-        by_depth = replace(by_depth, still=unlearning(net, by_depth, head=task_type != "CAUSAL_LM"))
+        by_depth = replace(by_depth, still=unlearning(net, by_depth, head=not task_type.endswith("LM")))
     return Backbone(
         net,
         tokenizer,
@@ -214,6 +214,30 @@ def with_head(auto: Any, source: str, model: str, names: list[str], problem: str
     return net, answers
 
 
+def with_own_head(auto: Any, source: str, model: str, config: Any, how: How, *, what: str, needed: str) -> Any:
+    """The network of one of transformers' auto classes with the head that it was pre-trained with.
+
+    Raises ModelError where the file has no such head: `what` it was to be, and what is `needed`.
+    """
+    with quiet(), torch.random.fork_rng():
+        torch.manual_seed(how.get("seed", 0))
+        set_dropout(config, how.get("dropout"))
+        try:
+            net, facts = auto.from_pretrained(
+                source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            )
+            if how.get("scratch"):
+                net = auto.from_config(config, dtype=torch.float32)
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{model}: cannot be loaded as {what}: {first_line(error)}") from error
+    if facts["missing_keys"]:
+        raise ModelError(
+            f"{model}: {len(facts['missing_keys'])} weights of {what} are not in its file (the first is "
+            f"{sorted(facts['missing_keys'])[0]}); {needed}"
+        )
+    return net
+
+
 def _refuse_other_kind(auto: Any, model: str, config: Any) -> None:
     """Raise ModelError where the network sees images and texts are to be classified, or the other way round."""
     from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
@@ -256,18 +280,22 @@ def load_tuned(folder: Path) -> tuple[Any, Any]:
 
 def quickened(net: Any, tokenizer: Any) -> Layers:
     """The layers of a network that says what it said, and has less to compute for it."""
-    example = example_of(tokenizer)
+    example = example_of(net, tokenizer)
     quicken(net, example)
     by_depth = layers(net, example)
     shorten(net, by_depth, example)
     return by_depth
 
 
-def example_of(tokenizer: Any) -> dict[str, torch.Tensor]:
+def example_of(net: Any, tokenizer: Any) -> dict[str, torch.Tensor]:
     """Two short rows, one of them padded; or two images."""
     if isinstance(tokenizer, Preparation):
         return tokenizer.example()
-    return dict(tokenizer(["a", "a b"], padding=True, return_tensors="pt"))
+    example = dict(tokenizer(["a", "a b"], padding=True, return_tensors="pt"))
+    if hasattr(net, "prepare_decoder_input_ids_from_labels"):  # it reads what it has written too
+        written = net.prepare_decoder_input_ids_from_labels(labels=example["input_ids"])
+        example["decoder_input_ids"] = written
+    return example
 
 
 def set_dropout(config: Any, share: float | None) -> None:

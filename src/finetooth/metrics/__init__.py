@@ -6,7 +6,7 @@ several labels, `LANGUAGE` those of answers in words; one of one's own is a Metr
 
 from __future__ import annotations
 
-from finetooth.metrics.agreement import exact_match, token_f1
+from finetooth.metrics.agreement import LONG, SHORT, Agreement
 from finetooth.metrics.base import Metric, finite
 from finetooth.metrics.calibration import Bin, Calibration, abstention, calibration
 from finetooth.metrics.classification import CLASSIFICATION, sensitivity_at
@@ -20,8 +20,11 @@ from finetooth.metrics.significance import Comparison, holm, mcnemar, paired
 __all__ = [
     "CLASSIFICATION",
     "LANGUAGE",
+    "LONG",
     "MULTI_LABEL",
     "REGRESSION",
+    "SHORT",
+    "Agreement",
     "Bin",
     "Calibration",
     "Comparison",
@@ -31,7 +34,6 @@ __all__ = [
     "bca",
     "calibration",
     "chance_over_folds",
-    "exact_match",
     "finite",
     "holm",
     "interval",
@@ -40,7 +42,6 @@ __all__ = [
     "paired",
     "sensitivity_at",
     "statistic",
-    "token_f1",
     "too_few",
     "units_of",
     "wilson",

@@ -13,6 +13,7 @@ from finetooth.table import ASKED, TALKS, Columns
 INPUTS = ("text", "sentence")
 PAIRS = (("text", "text_pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
 LABELS = ("label", "target")
+OTHERWISE = ("source", "target", "text", "summary")  # names that columns of labelled texts have too
 NAME = re.compile(r"[^\W\d][\w.:#%/()-]*( [\w.:#%/()-]+){0,3}")  # a word or a few
 LOOKED_AT = 1000  # rows
 
@@ -83,13 +84,18 @@ def choose(
 
 
 def _talk(names: Sequence[str]) -> tuple[str, str | None] | None:
-    """The columns of conversations, or of a prompt and its answer, where they have the usual names."""
+    """The columns of conversations, or of a prompt and its answer, where they have the usual names.
+
+    Not where one of them, or another column, has a name that speaks of labelled texts: a source may be a file's name.
+    """
     known = {name.lower(): name for name in names}
     whole = [known[name] for name in TALKS if name in known]
     if whole:
         return whole[0], None
     for asked, answer in ASKED:
-        if answer in known and all(name in known for name in asked):
+        others = known.keys() - {*asked, answer}
+        strange = {*INPUTS, *LABELS} & others if {*asked, answer} & {*OTHERWISE} else set()
+        if answer in known and all(name in known for name in asked) and not strange:
             return ",".join(known[name] for name in asked), known[answer]
     return None
 
@@ -102,8 +108,7 @@ def unnamed(source: str, data: pa.Table, flags: Iterable[str | None]) -> DataErr
         *INPUTS,
         *LABELS,
         *TALKS,
-        "prompt",
-        "instruction",
+        *(name for asked, answer in ASKED for name in (*asked, answer)),
         *(name.strip().lower() for flag in flags if flag for name in flag.split(",")),
     }
     if expected & {name.lower() for name in names}:

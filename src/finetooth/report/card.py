@@ -12,6 +12,13 @@ from finetooth.report import words
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 ASK = {"numbers": "foretell", "texts": "answer"}  # what a pipeline does; else it classifies
+# What has no pipeline.
+WRITE = """from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+net = AutoModelForSeq2SeqLM.from_pretrained("path/to/this/directory")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/directory")
+inputs = tokenizer("a text like those of the data set", return_tensors="pt")
+print(tokenizer.decode(net.generate(**inputs, max_new_tokens=100)[0], skip_special_tokens=True))"""
 MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -19,6 +26,8 @@ def card(report: Mapping[str, Any]) -> str:
     """A Hugging Face model card (Markdown with a YAML header) from the content of report.json."""
     (pipeline, asked), ask = report["pipeline"], ASK.get(report["kind"], "classify")
     kind = "image" if pipeline.startswith("image") else "text"
+    use = f'from transformers import pipeline\n\n{ask} = pipeline("{pipeline}", model="path/to/this/directory")\n'
+    use += f"{ask}({asked})"
     header: dict[str, Any] = {
         "library_name": "transformers",
         "pipeline_tag": pipeline,
@@ -73,11 +82,7 @@ def card(report: Mapping[str, Any]) -> str:
                 _plain(words.what(report)),
                 *_labels(report["labels"]),
                 "## Use",
-                "```python\n"
-                "from transformers import pipeline\n\n"
-                f'{ask} = pipeline("{pipeline}", model="path/to/this/directory")\n'
-                f"{ask}({asked})\n"
-                "```",
+                f"```python\n{WRITE if pipeline == 'text2text-generation' else use}\n```",
                 "## Scores",
                 _table(scores),
                 _plain(note),

@@ -75,7 +75,7 @@ def _show_classes(classes: Sequence[Mapping[str, Any]], part: str, console: Cons
 
 def _show_written(said: Mapping[str, Any], console: Console) -> None:
     written = grid(f"what it writes ({words.count(said['rows'])} test rows)", "before", "after", "difference")
-    for name in ("exact_match", "token_f1"):
+    for name in said["measures"]:
         told = [words.interval(said[name][when]) for when in ("before", "after")]
         written.add_row(Text(words.metric(name)), *told, words.signed(said[name]["difference"]))
     console.print(written)

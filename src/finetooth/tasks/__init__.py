@@ -1,18 +1,21 @@
 """Tasks: what is particular about one kind of job. One file each; `TASKS` gives them their names."""
 
+from finetooth.backbones import writes_from_a_source
 from finetooth.errors import PlanError, nearest
 from finetooth.labels import kind_of
 from finetooth.table import Table
 from finetooth.tasks.base import READS, Encoded, Task, tokenized
-from finetooth.tasks.chat import asked, conversation, question
+from finetooth.tasks.chat import asked, conversation
 from finetooth.tasks.image_classification import ImageClassification
 from finetooth.tasks.instruction import Instruction
 from finetooth.tasks.multi_label import MultiLabel
+from finetooth.tasks.seq2seq import Seq2Seq
 from finetooth.tasks.text_classification import TextClassification
 from finetooth.tasks.text_pair import TextPair
 from finetooth.tasks.text_regression import TextRegression
+from finetooth.tasks.writing import Writing
 
-__all__ = ["READS", "TASKS", "Encoded", "Task", "asked", "conversation", "fitting", "named", "question", "tokenized"]
+__all__ = ["READS", "TASKS", "Encoded", "Task", "Writing", "asked", "conversation", "fitting", "named", "tokenized"]
 
 TASKS: dict[str, Task] = {
     "text-classification": TextClassification(),
@@ -20,6 +23,7 @@ TASKS: dict[str, Task] = {
     "text-regression": TextRegression(),
     "multi-label": MultiLabel(),
     "instruction": Instruction(),
+    "seq2seq": Seq2Seq(),
     "image-classification": ImageClassification(),
 }
 
@@ -31,12 +35,14 @@ def named(name: str) -> Task:
     return TASKS[name]
 
 
-def fitting(table: Table) -> tuple[str, str]:
-    """The task that these rows make, and the reason in words."""
+def fitting(table: Table, model: str) -> tuple[str, str]:
+    """The task that these rows make, and the reason in words; the model is asked where there are two."""
     if table.folder is not None:
         return "image-classification", "a folder of images and a class for each"
     if table.columns.talk:
         asked, answer = " and ".join(table.columns.input), table.columns.label
+        if answer and writes_from_a_source(model):
+            return "seq2seq", f"sources in {asked}, what is to be written in {answer}, an encoder and a decoder"
         return "instruction", f"prompts in {asked}, answers in {answer}" if answer else f"conversations in {asked}"
     two = len(table.columns.input) == 2
     texts = "two text columns" if two else "a text column"

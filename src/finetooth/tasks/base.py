@@ -23,12 +23,41 @@ READS = "reads"  # (rows, tokens), true where what the network says of a token i
 
 
 @dataclass(frozen=True)
+class Ragged:
+    """Numbers of which row i has those from offsets[i] to offsets[i + 1]."""
+
+    flat: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    @staticmethod
+    def of(rows: Sequence[Sequence[int]]) -> Ragged:
+        """These numbers, row by row."""
+        flat = np.array([number for row in rows for number in row], dtype=np.int32)
+        return Ragged(flat, np.cumsum([0, *map(len, rows)], dtype=np.int64))
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How many each row has."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: NDArray[np.int64]) -> Ragged:
+        """Some of the rows, in this order."""
+        offsets = np.concatenate([[0], np.cumsum(self.counts[rows])])
+        return Ragged(np.concatenate([self.flat[:0], *(self.row(row) for row in rows)]), offsets)
+
+    def row(self, i: int) -> NDArray[np.int32]:
+        """Those of row i."""
+        return self.flat[self.offsets[i] : self.offsets[i + 1]]
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Row i has the tokens from offsets[i] to offsets[i + 1]; targets are what the task makes of its label.
 
     `whole` is the number of tokens of each row before it was cut at the limit; `types` say of each token in which
-    of two texts it stands, where the network wants to know. Where single tokens are learnt, `marks` say which. Images
-    have `pixels` and no tokens: their lengths, the same for each, only measure out the work.
+    of two texts it stands, where the network wants to know. Where single tokens are learnt, `marks` say which; where
+    tokens are to be written that the network does not read, `writes` are these. Images have `pixels` and no tokens:
+    their lengths, the same for each, only measure out the work.
     """
 
     ids: Sequence[str]
@@ -38,6 +67,7 @@ class Encoded:
     whole: NDArray[np.int64]
     types: NDArray[np.int8] | None = None
     marks: NDArray[np.bool_] | None = None
+    writes: Ragged | None = None
     pixels: Pixels | None = None
 
     def __len__(self) -> int:
@@ -49,22 +79,26 @@ class Encoded:
         return Encoded(
             ids=[self.ids[row] for row in rows],
             tokens=np.concatenate([self.tokens[part] for part in parts]),
-            offsets=np.concatenate([[0], np.cumsum(self.lengths[rows])]),
+            offsets=np.concatenate([[0], np.cumsum(np.diff(self.offsets)[rows])]),
             targets=self.targets[rows],
             whole=self.whole[rows],
             types=None if self.types is None else np.concatenate([self.types[part] for part in parts]),
             marks=None if self.marks is None else np.concatenate([self.marks[part] for part in parts]),
+            writes=None if self.writes is None else self.writes.take(rows),
             pixels=None if self.pixels is None else self.pixels.take(rows),
         )
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens per row."""
-        return np.diff(self.offsets)
+        """Tokens per row, those that are to be written among them: what it takes to compute."""
+        read = np.diff(self.offsets)
+        return read if self.writes is None else read + self.writes.counts
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """Targets per row: its marked tokens, or one."""
+        """Targets per row: its marked tokens or those to be written, or one."""
+        if self.writes is not None:
+            return self.writes.counts
         if self.marks is None:
             return np.ones(len(self), dtype=np.int64)
         return np.diff(np.concatenate([[0], np.cumsum(self.marks)])[self.offsets])
@@ -193,17 +227,24 @@ class Task(Protocol):
 
 def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> dict[str, Tensor]:
     """input_ids, attention_mask and, where there are any, token_type_ids and marks; each (rows, longest of them)."""
-    lengths = encoded.lengths[rows]
+    lengths = np.diff(encoded.offsets)[rows]
     mask = np.arange(lengths.max())[None, :] < lengths[:, None]
 
-    def spread(flat: NDArray[Any], empty: int) -> Tensor:
-        found = np.full(mask.shape, empty, dtype=np.int64)
-        found[mask] = np.concatenate([flat[encoded.offsets[r] : encoded.offsets[r + 1]] for r in rows])
-        return torch.from_numpy(found)
-
-    inputs = {"input_ids": spread(encoded.tokens, pad), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
+    parts = [slice(encoded.offsets[row], encoded.offsets[row + 1]) for row in rows]
+    inputs = {
+        "input_ids": spread([encoded.tokens[part] for part in parts], pad),
+        "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+    }
     if encoded.types is not None:
-        inputs["token_type_ids"] = spread(encoded.types, 0)
+        inputs["token_type_ids"] = spread([encoded.types[part] for part in parts], 0)
     if encoded.marks is not None:
-        inputs["marks"] = spread(encoded.marks, 0)
+        inputs["marks"] = spread([encoded.marks[part] for part in parts], 0)
     return inputs
+
+
+def spread(rows: Sequence[NDArray[Any]], empty: int) -> Tensor:
+    """Rows of different lengths as one matrix, (rows, longest of them), with `empty` behind their ends."""
+    lengths = np.array([*map(len, rows)])
+    found = np.full((len(rows), lengths.max()), empty, dtype=np.int64)
+    found[np.arange(lengths.max())[None, :] < lengths[:, None]] = np.concatenate(rows)
+    return torch.from_numpy(found)

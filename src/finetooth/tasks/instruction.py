@@ -10,47 +10,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from finetooth.backbones import Backbone, How, load_causal, load_tuned_causal, read_at
 from finetooth.errors import DataError
-from finetooth.metrics import LANGUAGE, Metric
-from finetooth.table import Kind, Table, Written
+from finetooth.metrics import SHORT
+from finetooth.table import Table
 from finetooth.tasks.base import READS, Encoded, padded
-from finetooth.tasks.chat import conversation, marked, rendered
-from finetooth.tasks.texts import Texts
+from finetooth.tasks.chat import asked, conversation, marked, question, rendered
+from finetooth.tasks.writing import Writing
 
 
-class Instruction(Texts):
-    """Conversations in one column, or prompts and completions. Targets are the tokens of the answers, ends included.
+class Instruction(Writing):
+    """Conversations in one column, or prompts and completions.
 
-    Ouyang et al. 2022 (InstructGPT), section 3.5, supervised fine-tuning. Every token of an answer counts alike.
+    Ouyang et al. 2022 (InstructGPT), section 3.5, supervised fine-tuning.
     """
 
-    kind: Kind = "texts"
     pipeline = ("text-generation", '[{"role": "user", "content": "a question like those"}]')
-    metrics: Mapping[str, Metric] = LANGUAGE
-    loss = ("cross-entropy", "the next token, one of the vocabulary")
-    losses: Sequence[str] = ("cross-entropy",)
-
-    def goal(self, targets: NDArray[Any], loss: object) -> tuple[str, str]:
-        """The loss: it asks for every token of the answer."""
-        return "loss", "how likely the right answers are, token by token"
-
-    def names(self, table: Table) -> list[str]:
-        """None: there are no classes. Raises DataError, naming the row, for what is no conversation with an answer."""
-        self.refuse_kind(table)
-        for row in range(len(table)):
-            conversation(table, row)
-        return []
-
-    def refuse_strange(self, table: Table, names: list[str]) -> None:
-        """Raise DataError, naming the row, for what is no conversation with an answer."""
-        self.names(table)
-
-    def targets(self, table: Table, ids: Sequence[str], names: Sequence[str]) -> NDArray[Any]:
-        """Nothing before there are tokens, (rows,)."""
-        return np.zeros(len(ids), dtype=np.int64)
+    agreements = SHORT
+    longest = 128
 
     def load(self, model: str, names: list[str], **how: Unpack[How]) -> Backbone:
         """A causal language model as it is; with an adapter, that alone learns."""
@@ -99,16 +77,7 @@ class Instruction(Texts):
             logits: Tensor = net(**{name: each for name, each in inputs.items() if name != READS}).logits
         return logits
 
-    def said(self, logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
-        """Of each row the negative log likelihood of its answer in nats, and how many tokens would have been right."""
-        surprise = functional.cross_entropy(logits.float(), targets, reduction="none")
-        right = (logits.argmax(dim=-1) == targets).float()
-        rows = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
-        found = torch.zeros((len(counts), 2), device=logits.device)
-        return found.index_add_(0, rows, torch.stack([surprise, right], dim=1))
-
-    def answers(
-        self, ids: Sequence[str], targets: NDArray[Any], said: NDArray[np.float64], names: list[str]
-    ) -> Written:
-        """How likely each answer was; `targets` are how many tokens it has."""
-        return Written(list(ids), targets, said.reshape(len(ids), 2))
+    def prompts(self, table: Table, ids: Sequence[str], tokenizer: Any, max_length: int) -> list[list[int]]:
+        """What the chat template makes of a question, its last `max_length` tokens."""
+        texts = [question(tokenizer, asked(table, table.position[i])) for i in ids]
+        return [tokenizer(text, add_special_tokens=False)["input_ids"][-max_length:] for text in texts]

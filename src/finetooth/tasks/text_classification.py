@@ -43,7 +43,8 @@ class TextClassification(OneOf, Texts):
             raise DataError(
                 f"{table.source}: the column '{table.columns.label}' has {len(names):,} different values in "
                 f"{len(table):,} rows, too many to be classes. Say which column is the label with --label; if these "
-                f"are numbers to be foretold, set task to text-regression."
+                f"are numbers to be foretold, set task to text-regression, and if they are texts to be written, to "
+                f"seq2seq or instruction."
             )
         return names
 

@@ -1,0 +1,277 @@
+"""An encoder reads a text, its decoder learns to write another: on what is to be written alone, with the whole
+machinery."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers as tf
+from typer.testing import CliRunner
+
+import finetooth as ft
+from finetooth.cli import app
+from finetooth.errors import DataError, Interrupted, ModelError, RunError
+from finetooth.loop import fit
+from finetooth.predict import predict
+from finetooth.prepare import Job, prepare
+from finetooth.progress import Silent
+from finetooth.tasks import TASKS, fitting
+from tests import tiny
+from tests.test_train import StopAt
+
+PLAN: dict[str, Any] = {"epochs": 8, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-2, "freeze": 0}
+HALF = {"train": 0.4, "validation": 0.1, "test": 0.5}
+KINDS = ("t5", "bart", "marian")
+OPPOSITE = dict(zip(tiny.GOOD, tiny.BAD, strict=True))
+
+
+class Heard(Silent):
+    """Somebody who remembers what was said."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """500 texts with a word of praise among plain ones; to be written is its opposite, and a word more."""
+    path, draw = tmp_path_factory.mktemp("turned") / "turned.jsonl", random.Random(0)
+    rows = {}
+    while len(rows) < 500:
+        word, plain = draw.choice(tiny.GOOD), draw.sample(tiny.PLAIN, draw.randint(2, 5))
+        plain.insert(draw.randint(0, len(plain)), word)
+        rows[" ".join(plain)] = f"{OPPOSITE[word]} story"
+    path.write_text("\n".join(json.dumps({"source": s, "target": t}) for s, t in rows.items()), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {kind: tiny.save_seq2seq(tmp_path_factory.mktemp(kind), kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def run(turned: Path, models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> ft.Run:
+    plan = ft.Plan.of({**PLAN, "split": HALF})
+    return ft.train(ft.read(turned), plan, model=str(models["t5"]), out=tmp_path_factory.mktemp("seq2seq") / "run")
+
+
+def of(turned: Path, model: Path, **plan: Any) -> Job:
+    return prepare(ft.read(turned), ft.Plan.of({**PLAN, **plan}), str(model))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_targets_are_the_tokens_to_be_written_with_their_end(turned: Path, models: dict[str, Path], kind: str) -> None:
+    job, table = of(turned, models[kind]), ft.read(turned)
+    rows, tokenizer = np.arange(7), job.backbone.tokenizer
+    inputs, targets = job.task.collate(job.rows, rows, tokenizer.pad_token_id)
+    right = [f"[CLS] {table.labels[table.position[job.rows.ids[i]]]} [SEP]" for i in rows]
+    assert tokenizer.decode(targets.tolist()) == " ".join(right)
+    assert len(targets) == int(job.rows.counts[rows].sum()) == int((inputs["writes"] >= 0).sum())
+    sources = [table.inputs[table.position[job.rows.ids[i]]][0] for i in rows]
+    assert tokenizer.batch_decode(inputs["input_ids"], skip_special_tokens=True) == sources
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_is_that_of_transformers_with_labels(turned: Path, models: dict[str, Path], kind: str) -> None:
+    job = of(turned, models[kind])
+    inputs, targets = job.task.collate(job.rows, np.arange(9), job.backbone.tokenizer.pad_token_id)
+    net = job.backbone.net.eval()
+    ours = torch.nn.functional.cross_entropy(job.task.logits(net, inputs), targets)
+    alone = tf.AutoModelForSeq2SeqLM.from_pretrained(models[kind])
+    how = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+    assert ours.item() == pytest.approx(alone(**how, labels=inputs["writes"]).loss.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_decoder_stands_on_the_encoder(models: dict[str, Path], kind: str) -> None:
+    """Depths from the head down: the decoder's blocks, the encoder's, the embeddings of both."""
+    found = TASKS["seq2seq"].load(str(models[kind]), []).layers
+    assert found.deepest == 5
+    assert ["decoder" in name for name in found.names] == [False, True, True, False, False, False]
+    for name, depth in found.parameters.items():
+        if "encoder" in name and ".0." in name:
+            assert depth == 4
+        if "decoder" in name and ".1.layer" in name:
+            assert depth == 1
+    shared = next(name for name in found.parameters if name.endswith("shared.weight"))
+    assert found.parameters[shared] == 5
+
+
+def test_pieces_of_a_batch_make_the_gradient_of_the_whole(turned: Path, models: dict[str, Path]) -> None:
+    found = []
+    for how in ({"batch_size": 16}, {"batch_size": 4, "gradient_accumulation_steps": 4}):
+        job = of(turned, models["bart"], dropout=0.0, **how)
+        next(iter(fit(job.state(), job.batches, job.recipe, job.scores)))
+        found.append({name: p.detach().clone() for name, p in job.backbone.net.named_parameters()})
+    for name in found[0]:
+        torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-4, atol=1e-5)
+
+
+def test_it_learns_to_write_and_is_judged_against_the_model_as_it_was(run: ft.Run) -> None:
+    assert run.plan.task == "seq2seq" and "an encoder and a decoder" in run.json("report.json")["reasons"]["task"]
+    report = ft.evaluate(run)
+    assert report["rows"]["test"] >= 200 and set(report["baselines"]) == {"untuned"}
+    assert report["verdict"]["better_than"] == "untuned" and report["verdict"]["high"] < 0
+    said = report["written"]
+    assert said["measures"] == ["exact_match", "bleu", "chrf", "rouge_1", "rouge_2", "rouge_l"]
+    assert said["exact_match"]["after"]["low"] > 0.8 > said["exact_match"]["before"]["value"]
+    assert said["chrf"]["difference"]["low"] > 50 and report["forgetting"] is None
+    page = (run.path / "report.html").read_text()
+    assert "What it writes, before and after" in page and "ROUGE-L" in page
+    assert "AutoModelForSeq2SeqLM" in (run.model / "README.md").read_text()
+
+
+def test_transformers_alone_writes_the_same(run: ft.Run, turned: Path) -> None:
+    table = ft.read(turned)
+    ids = run.split.validation[:12]
+    ours = ft.replies(run, table, ids).texts
+    net = tf.AutoModelForSeq2SeqLM.from_pretrained(run.model)
+    tokenizer = tf.AutoTokenizer.from_pretrained(run.model)
+    for row_id, text in zip(ids, ours, strict=True):
+        source = tokenizer(table.inputs[table.position[row_id]][0], return_tensors="pt")
+        out = net.generate(input_ids=source["input_ids"], max_new_tokens=8, do_sample=False)
+        assert tokenizer.decode(out[0], skip_special_tokens=True) == text
+    assert ft.replies(run, table, ids).texts == ours
+
+
+def test_a_row_is_found_as_likely_alone_as_among_others(run: ft.Run, turned: Path) -> None:
+    table, task = ft.read(turned), TASKS["seq2seq"]
+    net, tokenizer = task.tuned(run.model)
+    how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
+    together = predict(net, task, task.encode(table, table.ids[:20], [], tokenizer, 48), [], **how)
+    for i, row_id in enumerate(table.ids[:20]):
+        alone = predict(net, task, task.encode(table, [row_id], [], tokenizer, 48), [], **how)
+        np.testing.assert_allclose(alone.said[0], together.said[i], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["bart", "marian"])
+def test_the_encoders_lower_blocks_are_stored_and_nothing_changes(
+    turned: Path, models: dict[str, Path], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dropout as the model has it: what is frozen drops nothing, stored or not."""
+    monkeypatch.setenv("FINETOOTH_CACHE", str(tmp_path / "cache"))
+    said = []
+    for cache in ("off", "auto"):
+        plan = ft.Plan.of({**PLAN, "epochs": 2, "freeze": 2, "cache": cache, "learning_rate": 1e-3})
+        run = ft.train(ft.read(turned), plan, model=str(models[kind]), out=tmp_path / cache, rows=80)
+        said.append(run.predictions("validation").said)
+    assert any((tmp_path / "cache" / "prefix").iterdir())
+    np.testing.assert_allclose(said[0], said[1], atol=1e-3)
+
+
+def test_a_t5_is_not_stored_and_says_so(
+    turned: Path, models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINETOOTH_CACHE", str(tmp_path / "cache"))
+    heard, plan = Heard(), ft.Plan.of({**PLAN, "max_steps": 2, "epochs": None, "freeze": 1})
+    ft.train(ft.read(turned), plan, model=str(models["t5"]), out=tmp_path / "run", progress=heard, rows=60)
+    assert any("this network cannot be cut into two" in sentence for sentence in heard.sentences)
+
+
+def test_stopped_and_resumed_it_ends_in_the_same_bits(turned: Path, models: dict[str, Path], tmp_path: Path) -> None:
+    plan, how = ft.Plan.of({**PLAN, "epochs": 2}), {"model": str(models["bart"]), "rows": 100}
+    whole = ft.train(ft.read(turned), plan, out=tmp_path / "whole", **how)
+    with pytest.raises(Interrupted):
+        ft.train(ft.read(turned), plan, out=tmp_path / "run", progress=StopAt(9), **how)
+    again = ft.train(ft.read(turned), plan, out=tmp_path / "run", resume=True, **how)
+    np.testing.assert_array_equal(again.predictions("validation").said, whole.predictions("validation").said)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it
+def test_an_adapter_in_both_stacks_alone_learns_and_loads_in_peft_alone(
+    turned: Path, models: dict[str, Path], tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    plan = ft.Plan.of({**PLAN, "epochs": 1, "adapter": {"type": "lora", "r": 4}})
+    run = ft.train(ft.read(turned), plan, model=str(models["t5"]), out=tmp_path / "run", rows=100)
+    base = tf.AutoModelForSeq2SeqLM.from_pretrained(models["t5"])
+    untouched = {name: p.clone() for name, p in base.named_parameters()}
+    net = PeftModel.from_pretrained(base, run.adapter).eval()
+    assert {name.split(".")[2] for name, _ in net.named_parameters() if "lora_" in name} == {"encoder", "decoder"}
+    merged = tf.AutoModelForSeq2SeqLM.from_pretrained(run.model).eval()
+    how = {"input_ids": torch.tensor([[2, 5, 17, 3]]), "decoder_input_ids": torch.tensor([[0, 2, 11]])}
+    with torch.inference_mode():
+        torch.testing.assert_close(net(**how).logits, merged(**how).logits, rtol=1e-4, atol=1e-4)
+    assert torch.equal(merged.shared.weight, untouched["shared.weight"])
+    changed = "encoder.block.0.layer.0.SelfAttention.q.weight"
+    assert not torch.equal(merged.get_parameter(changed), untouched[changed])
+
+
+def test_predict_writes_what_the_model_writes(run: ft.Run, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("source\nfilm bright scene\nplot warm\n", encoding="utf-8")
+    asked = ["predict", str(run.path), str(tmp_path / "new.csv"), "--out", str(tmp_path / "out.jsonl")]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    found = [json.loads(line)["answer"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert found == ["dull story", "cold story"]
+
+
+def test_data_and_model_together_say_the_task(
+    turned: Path, models: dict[str, Path], tmp_path: Path, tiny_bert: Path
+) -> None:
+    causal = tiny.save_causal(tmp_path / "llama")
+    table = ft.read(turned)
+    assert fitting(table, str(models["bart"]))[0] == "seq2seq" and fitting(table, str(causal))[0] == "instruction"
+    with pytest.raises(ModelError, match="writes from a source that it reads apart: task: seq2seq"):
+        of(turned, models["t5"], task="instruction")
+    with pytest.raises(ModelError, match="goes on writing where a text ends: task: instruction; or take a network"):
+        of(turned, causal, task="seq2seq")
+    with pytest.raises(ModelError, match="a bert reads and does not write; take a network with an encoder and"):
+        of(turned, tiny_bert, task="seq2seq")
+
+
+def test_columns_are_known_by_their_names_where_no_label_stands_beside(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id_,document,summary\n1,a b c,a\n2,d e f,d\n")
+    table = ft.read(tmp_path / "a.csv")
+    assert (table.columns.input, table.columns.label) == (("document",), "summary") and table.columns.talk
+    (tmp_path / "b.csv").write_text("text,source,target\na b,web,x\nc d,web,y\n")
+    table = ft.read(tmp_path / "b.csv")
+    assert (table.columns.input, table.columns.label) == (("text",), "target") and not table.columns.talk
+
+
+def test_other_columns_take_the_task_by_name(turned: Path, models: dict[str, Path], tmp_path: Path) -> None:
+    text = turned.read_text().replace('"source"', '"en"').replace('"target"', '"de"')
+    (tmp_path / "pairs.jsonl").write_text(text, encoding="utf-8")
+    table = ft.read(tmp_path / "pairs.jsonl", input="en", label="de")
+    with pytest.raises(DataError, match="set task to text-regression, and if they are texts to be written, to seq2seq"):
+        prepare(table, ft.Plan.of({"split": {"seed": 1}}), str(models["t5"]))
+    assert prepare(table, ft.Plan.of({**PLAN, "task": "seq2seq"}), str(models["t5"])).task.kind == "texts"
+
+
+def test_what_is_too_long_is_cut_and_told_and_ends_all_the_same(turned: Path, models: dict[str, Path]) -> None:
+    job = of(turned, models["t5"], max_length=4)
+    assert job.rows.writes is not None and job.rows.writes.counts.max() == 4
+    assert (job.rows.whole > 4).all() and set(job.rows.writes.flat[job.rows.writes.offsets[1:] - 1].tolist()) == {3}
+
+
+def test_what_cannot_be_is_refused_in_words(
+    turned: Path, models: dict[str, Path], tmp_path: Path, tiny_bert: Path
+) -> None:
+    (tmp_path / "hole.jsonl").write_text(turned.read_text().replace("dull story", "", 1))
+    with pytest.raises(DataError, match=r"row \d+: the column 'target' is empty or missing"):
+        prepare(ft.read(tmp_path / "hole.jsonl"), ft.Plan.of(PLAN), str(models["t5"]))
+    told = [
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": str(i)}]} for i in range(30)
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, told)))
+    with pytest.raises(DataError, match="conversations are for task: instruction"):
+        prepare(ft.read(tmp_path / "m.jsonl"), ft.Plan.of({**PLAN, "task": "seq2seq"}), str(models["t5"]))
+    tiny.write_reviews(tmp_path / "reviews.csv", 120)
+    classes = ft.train(
+        ft.read(tmp_path / "reviews.csv"),
+        ft.Plan.of({"max_steps": 2, "precision": "fp32"}),
+        model=str(tiny_bert),
+        out=tmp_path / "classes",
+    )
+    with pytest.raises(RunError, match="its task is text-classification, which writes nothing"):
+        ft.replies(classes, ft.read(tmp_path / "reviews.csv"), classes.split.validation)
