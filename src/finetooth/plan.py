@@ -209,6 +209,9 @@ class Plan(Section):
     """Batches per update: the same gradient as one batch so many times as large, in less memory."""
     max_length: Annotated[Whole, Field(ge=4)] | Auto = "auto"
     """Tokens; what is longer is cut, and how many rows that concerns is told."""
+    long: Literal["cut", "head_tail", "windows"] = "cut"
+    """What is read of a text of more than max_length tokens: its beginning; a quarter of them from its beginning and
+    the rest from its end; or all of it in windows that overlap, the mean of what is said of each being the answer."""
     max_grad_norm: Annotated[Number, Field(gt=0)] = 1.0
     """Gradients with a larger norm are scaled down to it, so that one odd batch cannot throw the weights."""
     learning_rate: Annotated[Number, Field(gt=0)] | Auto = "auto"

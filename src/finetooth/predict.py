@@ -15,7 +15,7 @@ from finetooth.backbones import evaluating, int8, load_classifier
 from finetooth.batches import BUDGETS, Rows, by_tokens
 from finetooth.prefix import Ask
 from finetooth.table import Answers, Table
-from finetooth.tasks import TASKS, Encoded, Task
+from finetooth.tasks import OWNERS, TASKS, Encoded, Task, summed
 from finetooth.twin import Twin
 
 Inputs = dict[str, Tensor]
@@ -66,11 +66,15 @@ def states(
     """
 
     def ask(net: Any, inputs: Inputs, rows: Rows, targets: Tensor) -> Tensor:
+        owners = inputs.pop(OWNERS, None)
         hidden: Tensor = net.base_model(**inputs)[0].float()
         if "attention_mask" not in inputs:  # an image, of tokens or (rows, width, height, width of the map)
             return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
         mask = inputs["attention_mask"][..., None].float()
-        return (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        found, tokens = (hidden * mask).sum(dim=1), mask.sum(dim=1)
+        if owners is not None:
+            found, tokens = summed(found, owners), summed(tokens, owners)
+        return found / tokens.clamp(min=1)
 
     return _each(ask, net, task, encoded, pad, precision, device, progress)
 

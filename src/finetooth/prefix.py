@@ -36,7 +36,7 @@ from finetooth.errors import RunError
 from finetooth.packaged import cache
 from finetooth.progress import Progress
 from finetooth.seeds import Keys
-from finetooth.tasks import READS, Encoded, Task
+from finetooth.tasks import NOT_OF_THE_NETWORK, Encoded, Task
 
 Ask = Callable[[Mapping[str, Tensor], Keys], Tensor]  # inputs and the keys of their rows -> logits
 
@@ -67,19 +67,31 @@ class Store:
         """The size of the file."""
         return int(self.starts[-1]) * self.dtype.itemsize
 
-    def read(self, keys: Keys) -> Tensor:
-        """The states of these rows, (rows, longest, ...), with zeros where a row has no token."""
+    def read(self, keys: Keys, mask: Tensor | None) -> Tensor:
+        """The states of these rows, (sequences, longest, ...), with zeros where the `mask` has no token.
+
+        A row has one sequence or, where it is read in windows, several, one behind the other.
+        """
         places = self.place[np.searchsorted(self.keys, keys)]
         each = int(np.prod(self.shape))
         sizes = (self.starts[places + 1] - self.starts[places]) // each
-        found = torch.zeros((len(keys), int(sizes.max()), *self.shape), dtype=WORDS[self.dtype])
-        buffer, wide = found.numpy(), self.dtype.itemsize
+        apart = self.ragged and mask is not None and len(mask) > len(keys)
+        # Rows of several sequences come one behind the other first, and then into the places that the mask has.
+        shape = (int(sizes.sum()),) if apart else (len(keys), int(sizes.max()))
+        found = torch.zeros((*shape, *self.shape), dtype=WORDS[self.dtype])
+        buffer, wide, ends = found.numpy(), self.dtype.itemsize, np.cumsum(sizes)
         # Reading, not mapping: what the system keeps of the file in memory is its own, and is not counted as ours.
         for i, (place, size) in enumerate(zip(places.tolist(), sizes.tolist(), strict=True)):
-            row = buffer[i, :size].view(np.uint8).reshape(-1).data
+            there = buffer[ends[i] - size : ends[i]] if apart else buffer[i, :size]
+            row = there.view(np.uint8).reshape(-1).data
             if os.preadv(self._file, [row], int(self.starts[place]) * wide) != row.nbytes:
                 raise RunError(f"{self.path}: ends too soon; remove {self.path.parent} and train again.")
         states = found.view(self.dtype)
+        if apart:
+            assert mask is not None, "only a mask tells sequences"
+            spread = torch.zeros((*mask.shape, *self.shape), dtype=self.dtype)
+            spread[mask.cpu().bool()] = states
+            return spread
         if self.ragged:
             return states
         # Maps of an image in the order in which convolutions are quick.
@@ -143,7 +155,7 @@ class Prefix:
             if store is None or (epochs < 1.0 and not _finished(store)):
                 return whole
             self._build(store, net, found)
-            kept = store.read(self.rows.keys[few]).to(state.device)
+            kept = store.read(self.rows.keys[few], inputs.get("attention_mask")).to(state.device)
         except OSError as error:
             self._tell_why_not(f"{self.folder}: {error.strerror}")
             return whole
@@ -158,7 +170,7 @@ class Prefix:
 
         def stored(inputs: Mapping[str, Tensor], keys: Keys) -> Tensor:
             def above(**inputs: Tensor) -> Any:
-                return found.suffix(net, inputs, store.read(keys).to(state.device))
+                return found.suffix(net, inputs, store.read(keys, inputs.get("attention_mask")).to(state.device))
 
             return self.task.logits(above, inputs)
 
@@ -239,7 +251,7 @@ class Prefix:
     def _inputs(self, net: nn.Module, rows: NDArray[np.int64]) -> dict[str, Tensor]:
         device = next(net.parameters()).device
         inputs, _ = self.task.collate(self.rows, rows, self.pad)
-        return {name: each.to(device) for name, each in inputs.items() if name != READS}
+        return {name: each.to(device) for name, each in inputs.items() if name not in NOT_OF_THE_NETWORK}
 
     def _spread(self) -> NDArray[np.int64]:
         """Some rows, from the shortest to the longest."""
@@ -263,6 +275,8 @@ class Prefix:
         ordered = self.rows.take(by_key)
         total.update(ordered.tokens.data)
         total.update(ordered.offsets.data)
+        if ordered.windows is not None:
+            total.update(ordered.windows.flat.data)
         if ordered.types is not None:
             total.update(ordered.types.data)
         if ordered.pixels is not None:

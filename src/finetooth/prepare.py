@@ -35,7 +35,7 @@ from finetooth.readers import read
 from finetooth.seeds import numbers, row_keys
 from finetooth.slices import refuse_unknown
 from finetooth.table import Answers, Split, Table
-from finetooth.tasks import Encoded, Task, fitting, named
+from finetooth.tasks import Encoded, Task, fitting, named, reach, reading
 
 AT_ONCE = {
     "fp32": 512,
@@ -202,7 +202,7 @@ class Material:
     split: Split
     limit: int | None
     seen: Seen | None = None
-    _encoded: dict[tuple[str, int], Encoded] = field(default_factory=dict, repr=False, compare=False)
+    _encoded: dict[tuple[str, int, str], Encoded] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
     def of(
@@ -232,7 +232,7 @@ class Material:
 
         From `scratch` the network begins without what it has learnt. Raises UserError for what is wrong.
         """
-        table, task, names, split = self.table, self.task, self.names, split or self.split
+        table, task, names, split = self.table, reading(self.task, plan.long), self.names, split or self.split
         refuse_senseless(plan, task)
         refuse_unfit(plan, table, task, names, self.metrics)
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
@@ -255,7 +255,7 @@ class Material:
             raise PlanError(
                 f"max_length: found {plan.max_length}, but {self.model} takes at most {backbone.limit} tokens."
             )
-        everything = self.encoded(backbone, int(plan.max_length))
+        everything = self.encoded(backbone, task, int(plan.max_length), plan.long)
         place = {row_id: i for i, row_id in enumerate(everything.ids)}
         training, validation = (
             everything.take(np.array([place[i] for i in ids], dtype=np.int64))
@@ -300,13 +300,13 @@ class Material:
         how["strata"] = labels.strata(self.table, self.task.kind)
         return [*splits.kfold(self.table, self.split, folds, repeat=repeat, **how)]
 
-    def encoded(self, backbone: Backbone, max_length: int) -> Encoded:
+    def encoded(self, backbone: Backbone, task: Task, max_length: int, long: str) -> Encoded:
         """Every row that is not sealed, as tokens."""
-        key = (backbone.tokenizer_digest, max_length)
+        key = (backbone.tokenizer_digest, max_length, long)
         if key not in self._encoded:
             self._encoded.clear()  # a search over lengths would keep them all
             ids = sorted((*self.split.train, *self.split.validation))
-            self._encoded[key] = self.task.encode(self.table, ids, self.names, backbone.tokenizer, max_length)
+            self._encoded[key] = task.encode(self.table, ids, self.names, backbone.tokenizer, max_length)
         return self._encoded[key]
 
 
@@ -334,6 +334,10 @@ def refuse_unfit(plan: Plan, table: Table, task: Task, names: list[str], known: 
     if task.kind == "one-of":
         _refuse_threshold(plan, names, known)
     refuse_unknown(table, plan.slices)
+    if plan.long != "cut" and len(table.columns.input) > 1:
+        raise PlanError(
+            f"long: found {plan.long}, which is for one text a row, and these rows have two; leave it away."
+        )
     if plan.augment and table.folder is None:
         raise PlanError("augment: changes images, and these rows are texts; leave it away.")
     if plan.keep is not None and table.folder is not None:
@@ -460,6 +464,13 @@ def decisions(job: Job) -> Iterator[str]:
         f"{counts['train']:,} rows to train, {counts['validation']:,} to validate, {counts['test']:,} sealed "
         f"({job.split.how})"
     )
+    if job.rows.windows is not None:
+        several = int((job.rows.windows.counts > 1).sum())
+        yield (
+            f"long windows: {several:,} of {len(job.rows):,} rows have more than {job.plan.max_length} tokens, and are "
+            f"read in {len(job.rows.windows.flat) - len(job.rows) + several:,} windows, at most "
+            f"{job.rows.windows.counts.max()} a row"
+        )
     for key, reason in job.reasons.items():
         yield f"{key} {getattr(job.plan, key)}: {reason}"
 
@@ -475,7 +486,7 @@ def findings(table: Table, job: Job) -> tuple[Finding, ...]:
             job.split,
             *job.clusters,
             lengths,
-            int(job.plan.max_length),
+            reach(int(job.plan.max_length), job.plan.long),
             seen=job.seen,
             sealed=True,
             kind=job.task.kind,

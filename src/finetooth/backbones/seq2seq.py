@@ -24,7 +24,7 @@ def load_seq2seq(model: str, **how: Unpack[How]) -> Backbone:
 
     With an adapter nothing else learns.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
     source = located(model)
     with quiet():
@@ -33,7 +33,8 @@ def load_seq2seq(model: str, **how: Unpack[How]) -> Backbone:
         except CANNOT_LOAD as error:
             raise ModelError(f"{model}: cannot be loaded: {first_line(error)}") from error
     if type(config) not in AutoModelForSeq2SeqLM._model_mapping:
-        writes = type(config) in AutoModelForCausalLM._model_mapping
+        reads = type(config) in AutoModelForMaskedLM._model_mapping  # encoders can be made to write, poorly
+        writes = type(config) in AutoModelForCausalLM._model_mapping and not reads
         what = "goes on writing where a text ends: task: instruction; or" if writes else "reads and does not write;"
         raise ModelError(f"{model}: a {config.model_type} {what} {NEEDED}")
     what = "an encoder with its decoder"

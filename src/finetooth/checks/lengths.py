@@ -25,9 +25,9 @@ def lengths(sample: Sample) -> Iterator[Finding]:
             "truncation",
             "warning",
             f"{rows_of(len(long))} {'is' if one else 'are'} longer than {sample.limit:,} tokens (the longest has "
-            f"{int(sample.lengths.max()):,}) and {'loses its end' if one else 'lose their end'}: {share:.1%} of all "
-            f"tokens.",
-            "A larger max_length keeps more, where the model takes it.",
+            f"{int(sample.lengths.max()):,}), and no more are read: {share:.1%} of all tokens are lost.",
+            "A larger max_length keeps more, where the model takes it; `long: head_tail` reads the end too, `long: "
+            "windows` all of a text.",
             long,
             evidence=[f"{int(sample.lengths[i]):,} tokens" for i in long],
             chart={

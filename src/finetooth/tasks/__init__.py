@@ -1,10 +1,12 @@
 """Tasks: what is particular about one kind of job. One file each; `TASKS` gives them their names."""
 
+from copy import copy
+
 from finetooth.backbones import writes_from_a_source
 from finetooth.errors import PlanError, nearest
 from finetooth.labels import kind_of
 from finetooth.table import Table
-from finetooth.tasks.base import READS, Encoded, Task, tokenized
+from finetooth.tasks.base import NOT_OF_THE_NETWORK, OWNERS, Encoded, Long, Task, reach, summed, tokenized
 from finetooth.tasks.chat import asked, conversation
 from finetooth.tasks.image_classification import ImageClassification
 from finetooth.tasks.instruction import Instruction
@@ -15,7 +17,22 @@ from finetooth.tasks.text_pair import TextPair
 from finetooth.tasks.text_regression import TextRegression
 from finetooth.tasks.writing import Writing
 
-__all__ = ["READS", "TASKS", "Encoded", "Task", "Writing", "asked", "conversation", "fitting", "named", "tokenized"]
+__all__ = [
+    "NOT_OF_THE_NETWORK",
+    "OWNERS",
+    "TASKS",
+    "Encoded",
+    "Task",
+    "Writing",
+    "asked",
+    "conversation",
+    "fitting",
+    "named",
+    "reach",
+    "reading",
+    "summed",
+    "tokenized",
+]
 
 TASKS: dict[str, Task] = {
     "text-classification": TextClassification(),
@@ -33,6 +50,19 @@ def named(name: str) -> Task:
     if name not in TASKS:
         raise PlanError(f"task: there is no '{name}'; {nearest(name, ['auto', *TASKS])}")
     return TASKS[name]
+
+
+def reading(task: Task, long: Long) -> Task:
+    """The same task, which reads texts that are too long in another way. Raises PlanError where it cannot."""
+    if long == "cut":
+        return task
+    if not isinstance(task, TextClassification | TextRegression | MultiLabel) or isinstance(task, ImageClassification):
+        raise PlanError(
+            f"long: found {long}, which is for text-classification, text-regression and multi-label; leave it away."
+        )
+    otherwise = copy(task)
+    otherwise.long = long
+    return otherwise
 
 
 def fitting(table: Table, model: str) -> tuple[str, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
-from typing import Any, Protocol, Unpack
+from typing import Any, Literal, Protocol, Unpack
 
 import numpy as np
 import torch
@@ -20,6 +22,17 @@ from finetooth.seeds import Keys, row_keys
 from finetooth.table import Answers, Kind, Table
 
 READS = "reads"  # (rows, tokens), true where what the network says of a token is asked for
+OWNERS = (
+    "owners"  # (sequences,), to which of the rows that are asked about each belongs, where a row is read in windows
+)
+NOT_OF_THE_NETWORK = (READS, OWNERS)  # among the arguments that `collate` gives
+
+# How a row of more than `max_length` tokens is read. Sun et al. 2019 (How to Fine-Tune BERT for Text Classification?),
+# section 5.3.1: of 510 tokens the first 128 and the last 382 did best; here each part has the same share of any number.
+Long = Literal["cut", "head_tail", "windows"]
+HEAD = 0.25
+OVERLAP = 0.25  # of a window, at least, that the next one has too: what stands at an edge is seen whole in one of them
+MOST_WINDOWS = 16  # of a row: all of them go through the network at once
 
 
 @dataclass(frozen=True)
@@ -56,8 +69,9 @@ class Encoded:
 
     `whole` is the number of tokens of each row before it was cut at the limit; `types` say of each token in which
     of two texts it stands, where the network wants to know. Where single tokens are learnt, `marks` say which; where
-    tokens are to be written that the network does not read, `writes` are these. Images have `pixels` and no tokens:
-    their lengths, the same for each, only measure out the work.
+    tokens are to be written that the network does not read, `writes` are these. Where rows are read in `windows`, these
+    are how many of its tokens are in each. Images have `pixels` and no tokens: their lengths, the same for each, only
+    measure out the work.
     """
 
     ids: Sequence[str]
@@ -68,6 +82,7 @@ class Encoded:
     types: NDArray[np.int8] | None = None
     marks: NDArray[np.bool_] | None = None
     writes: Ragged | None = None
+    windows: Ragged | None = None
     pixels: Pixels | None = None
 
     def __len__(self) -> int:
@@ -85,8 +100,16 @@ class Encoded:
             types=None if self.types is None else np.concatenate([self.types[part] for part in parts]),
             marks=None if self.marks is None else np.concatenate([self.marks[part] for part in parts]),
             writes=None if self.writes is None else self.writes.take(rows),
+            windows=None if self.windows is None else self.windows.take(rows),
             pixels=None if self.pixels is None else self.pixels.take(rows),
         )
+
+    def sequences(self, rows: NDArray[np.int64]) -> list[slice]:
+        """Where the tokens stand that the network reads as one: of each of these rows all, or those of each window."""
+        if self.windows is None:
+            return [slice(self.offsets[row], self.offsets[row + 1]) for row in rows]
+        edges = [self.offsets[row] + np.cumsum([0, *self.windows.row(row)]) for row in rows]
+        return [slice(start, end) for each in edges for start, end in pairwise(each.tolist())]
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
@@ -116,22 +139,31 @@ def tokenized(
     *,
     ids: Sequence[str],
     targets: NDArray[Any],
+    how: Long = "cut",
 ) -> Encoded:
-    """Each row's text, or its two, with the tokenizer's special tokens; the longer is cut first, to `max_length`."""
+    """Each row's text, or its two, with the tokenizer's special tokens; the longer is cut first, to `max_length`.
+
+    One text a row may be read otherwise where it is `long`.
+    """
     # What a tokenizer would list besides takes as long as the tokens do; of one text there is nothing else to know.
     kept: dict[str, Any] = {"return_attention_mask": False}
     if inputs and len(inputs[0]) == 1:
         kept["return_token_type_ids"] = False
 
-    def asked(rows: Sequence[Sequence[str]], **how: Any) -> Any:
-        return tokenizer(*map(list, zip(*rows, strict=True)), **kept, **how)
+    def asked(rows: Sequence[Sequence[str]], **further: Any) -> Any:
+        return tokenizer(*map(list, zip(*rows, strict=True)), **kept, **further)
 
     # verbose=False: the tokenizer would warn of long rows that are cut in the next line anyway.
     found = asked(inputs, verbose=False) if inputs else {"input_ids": []}
     tokens, types = found["input_ids"], found.get("token_type_ids")
     lengths = [len(row) for row in tokens]
     long = [i for i, length in enumerate(lengths) if length > max_length]
-    if long:
+    windows = None
+    if how != "cut":
+        read = [pieces(row, max_length, edges(tokenizer), how) for row in tokens]
+        tokens = [[token for piece in row for token in piece] for row in read]
+        windows = Ragged.of([[*map(len, row)] for row in read]) if how == "windows" and long else None
+    elif long:
         shortened = asked([inputs[i] for i in long], truncation=True, max_length=max_length)
         for place, i in enumerate(long):
             tokens[i] = shortened["input_ids"][place]
@@ -145,7 +177,54 @@ def tokenized(
         targets=targets,
         whole=np.array(lengths, dtype=np.int64),
         types=flat if flat is not None and flat.any() else None,
+        windows=windows,
     )
+
+
+def edges(tokenizer: Any) -> tuple[int, int]:
+    """How many special tokens a tokenizer puts before a text, and how many behind it."""
+    special = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+    inside = [place for place, each in enumerate(special) if not each]
+    return inside[0], len(special) - 1 - inside[-1]
+
+
+def pieces(row: list[int], max_length: int, edges: tuple[int, int], how: Long) -> list[list[int]]:
+    """A row of at most `max_length` tokens as it is, else its head and tail, or its windows, between special tokens.
+
+    Windows are of one length and lie evenly: the first begins with the row, the last ends with it.
+    """
+    if len(row) <= max_length:
+        return [row]
+    first, last = row[: edges[0]], row[len(row) - edges[1] :]
+    body, room = row[edges[0] : len(row) - edges[1]], max_length - sum(edges)
+    if how == "head_tail":
+        head = int(room * HEAD)
+        return [[*first, *body[:head], *body[len(body) - (room - head) :], *last]]
+    starts = np.linspace(0, len(body) - room, min(windows_of(len(body), room), MOST_WINDOWS)).round().astype(int)
+    return [[*first, *body[start : start + room], *last] for start in starts.tolist()]
+
+
+def windows_of(tokens: int, room: int) -> int:
+    """How many windows of `room` tokens it takes to read so many, so that they overlap enough."""
+    return 1 + ceil(max(tokens - room, 0) / max(int(room * (1 - OVERLAP)), 1))
+
+
+def reach(max_length: int, how: Long) -> int:
+    """The tokens of a row that are read, at most."""
+    return max_length if how != "windows" else max_length * MOST_WINDOWS
+
+
+def averaged(values: Tensor, owners: Tensor | None) -> Tensor:
+    """The mean over the sequences of each row, (rows, ...), in fp32; without owners each sequence is a row."""
+    if owners is None:
+        return values
+    return summed(values, owners) / summed(torch.ones_like(values[:, :1]), owners)
+
+
+def summed(values: Tensor, owners: Tensor) -> Tensor:
+    """The sum over the sequences of each row, (rows, ...), in fp32."""
+    rows = torch.zeros((int(owners[-1]) + 1, *values.shape[1:]), dtype=torch.float32, device=values.device)
+    return rows.index_add(0, owners, values.float())
 
 
 class Task(Protocol):
@@ -206,8 +285,8 @@ class Task(Protocol):
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
         """Some rows as the network's keyword arguments, padded to the longest of them, and their targets.
 
-        A row has `encoded.counts` targets, one after the other. READS among the arguments is not the network's: it
-        tells `logits` at which tokens to read.
+        A row has `encoded.counts` targets, one after the other. NOT_OF_THE_NETWORK among the arguments is what tells
+        `logits` at which tokens to read, and which sequences are of one row.
         """
 
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
@@ -226,15 +305,17 @@ class Task(Protocol):
 
 
 def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> dict[str, Tensor]:
-    """input_ids, attention_mask and, where there are any, token_type_ids and marks; each (rows, longest of them)."""
-    lengths = np.diff(encoded.offsets)[rows]
-    mask = np.arange(lengths.max())[None, :] < lengths[:, None]
+    """input_ids, attention_mask and, where there are any, token_type_ids and marks; each (sequences, longest of them).
 
-    parts = [slice(encoded.offsets[row], encoded.offsets[row + 1]) for row in rows]
+    A sequence is a row, or where rows are read in windows one of these; then OWNERS stands beside.
+    """
+    parts = encoded.sequences(rows)
     inputs = {
         "input_ids": spread([encoded.tokens[part] for part in parts], pad),
-        "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+        "attention_mask": spread([np.ones(part.stop - part.start) for part in parts], 0),
     }
+    if encoded.windows is not None:
+        inputs[OWNERS] = torch.from_numpy(np.repeat(np.arange(len(rows)), encoded.windows.counts[rows]))
     if encoded.types is not None:
         inputs["token_type_ids"] = spread([encoded.types[part] for part in parts], 0)
     if encoded.marks is not None:

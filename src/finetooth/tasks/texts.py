@@ -15,13 +15,14 @@ from torch import Tensor
 from finetooth.backbones import Backbone, How, first_alone, load_classifier, load_tuned
 from finetooth.errors import DataError
 from finetooth.table import Table
-from finetooth.tasks.base import Encoded, padded, tokenized
+from finetooth.tasks.base import OWNERS, Encoded, Long, averaged, padded, tokenized
 
 
 class Texts(ABC):
     """One text in a row, or two that are read as one with a separator between them."""
 
     problem: str  # what transformers calls the kind of answers
+    long: Long = "cut"
 
     @abstractmethod
     def targets(self, table: Table, ids: Sequence[str], names: Sequence[str]) -> NDArray[Any]:
@@ -67,17 +68,17 @@ class Texts(ABC):
         targets: NDArray[Any],
     ) -> Encoded:
         """What `tokenized` gives."""
-        return tokenized(inputs, tokenizer, max_length, ids=ids, targets=targets)
+        return tokenized(inputs, tokenizer, max_length, ids=ids, targets=targets, how=self.long)
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
         """What `padded` gives; targets (rows, ...)."""
         return padded(encoded, rows, pad), torch.from_numpy(encoded.targets[rows])
 
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
-        """(rows, outputs)."""
+        """(rows, outputs); of a row that is read in windows the mean of theirs."""
         with first_alone():
-            logits: Tensor = net(**inputs).logits
-        return logits
+            logits: Tensor = net(**{name: each for name, each in inputs.items() if name != OWNERS}).logits
+        return averaged(logits, inputs.get(OWNERS))
 
 
 def refuse_missing(table: Table) -> None:
