@@ -344,6 +344,8 @@ def refuse_unfit(plan: Plan, table: Table, task: Task, names: list[str], known: 
         raise PlanError(
             "keep: what was forgotten is looked for in texts alone in this version; leave it away for images."
         )
+    if plan.keep is not None and task.kind == "texts":
+        raise PlanError("keep: a probe of an encoder reads these rows, and this task writes; leave it away.")
     if plan.keep is not None:  # what is wrong with it is told before anything is trained
         kept = read(plan.keep)
         if None in kept.labels or len(set(kept.labels)) < 2:

@@ -245,6 +245,20 @@ def test_other_columns_take_the_task_by_name(turned: Path, models: dict[str, Pat
     assert prepare(table, ft.Plan.of({**PLAN, "task": "seq2seq"}), str(models["t5"])).task.kind == "texts"
 
 
+def test_a_column_of_translations_is_read_as_two(turned: Path, models: dict[str, Path], tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in turned.read_text().splitlines()]
+    told = [json.dumps({"id": i, "translation": {"de": r["source"], "en": r["target"]}}) for i, r in enumerate(rows)]
+    (tmp_path / "opus.jsonl").write_text("\n".join(told))
+    table = ft.read(tmp_path / "opus.jsonl")
+    assert (table.columns.input, table.columns.label) == (("de",), "en") and table.column("en")[0] == rows[0]["target"]
+    other_way = ft.read(tmp_path / "opus.jsonl", input="en", label="de")
+    job = prepare(other_way, ft.Plan.of({**PLAN, "task": "seq2seq"}), str(models["t5"]))
+    assert job.rows.writes is not None and job.rows.writes.counts.min() > 4
+    (tmp_path / "odd.jsonl").write_text("\n".join([*told, '{"id": 9, "translation": {"de": "a"}}']))
+    with pytest.raises(DataError, match="no column is named text or sentence"):
+        ft.read(tmp_path / "odd.jsonl")
+
+
 def test_what_is_too_long_is_cut_and_told_and_ends_all_the_same(turned: Path, models: dict[str, Path]) -> None:
     job = of(turned, models["t5"], max_length=4)
     assert job.rows.writes is not None and job.rows.writes.counts.max() == 4

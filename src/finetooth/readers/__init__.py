@@ -15,6 +15,7 @@ from finetooth.readers.hub import HUB, is_saved, read_hub, read_saved
 from finetooth.readers.images import is_image_folder, read_images
 from finetooth.readers.mix import MIXES, Ingredient, combine, read_mix
 from finetooth.readers.places import Shared, Spans
+from finetooth.readers.translation import unfolded
 from finetooth.table import Table
 
 __all__ = ["HUB", "READERS", "Ingredient", "combine", "read"]
@@ -62,7 +63,11 @@ def _table(source: str | Path, flags: dict[str, str | None], labelled: bool) -> 
                 f"{listed(names)}; the parts of one data set need the same columns. Rows without labels are for "
                 f"`predict`: keep them elsewhere."
             )
-    data = pa.concat_tables([piece.content.data.select(names) for piece in pieces])
+    data, languages = unfolded(pa.concat_tables([piece.content.data.select(names) for piece in pieces]))
+    if languages is not None:
+        names = data.column_names
+        if not flags["input"] and not flags["label"]:
+            flags = {**flags, "input": languages[0], "label": languages[1]}
     try:
         columns = choose(str(source), names, **flags, labelled=labelled)
     except DataError as error:
