@@ -30,13 +30,15 @@ class Cut:
 
     `entry` is the module whose output is the input of the first block, where there is one: what the embeddings make of
     a row need not be computed when the blocks that read it stand aside. `wrapped` says that a block gives its hidden
-    state in a tuple, with so many other things, none of them a tensor.
+    state in a tuple, with so many other things. These are no tensors, or `handed` on: the first block made them for all
+    (T5's position biases), and so it is computed for their sake.
     """
 
     stack: str
     blocks: int
     entry: str | None
     wrapped: int | None
+    handed: bool = False
 
     def prefix(self, net: nn.Module, inputs: Inputs) -> Tensor:
         """The hidden state at the cut, (rows, ...), in the precision that the net computes in."""
@@ -53,10 +55,18 @@ class Cut:
     def suffix(self, net: nn.Module, inputs: Inputs, state: Tensor) -> Any:
         """What the net says of rows whose hidden state at the cut is this one."""
 
-        def stored(*_: Any, **__: Any) -> Any:
-            return state if self.wrapped is None else (state, *[None] * self.wrapped)
+        blocks = blocks_of(net, self.stack)[: self.blocks]
+        others: list[Any] = [None] * (self.wrapped or 0)
+        made = blocks[0].forward
 
-        aside = [(block, stored) for block in blocks_of(net, self.stack)[: self.blocks]]
+        def stored(*_: Any, **__: Any) -> Any:
+            return state if self.wrapped is None else (state, *others)
+
+        def first(*args: Any, **named: Any) -> Any:
+            others[:] = made(*args, **named)[1:]
+            return stored()
+
+        aside = [(block, first if self.handed and block is blocks[0] else stored) for block in blocks]
         if self.entry is not None:
             aside.append((net.get_submodule(self.entry), lambda *_, **__: state))
         with _instead(aside), self._at_the_cut(net, lambda _: state):
@@ -89,7 +99,7 @@ def blocks_of(net: nn.Module, stack: str) -> list[nn.Module]:
 def cut(net: nn.Module, layers: Layers, example: Inputs, frozen: Callable[[int], bool]) -> Cut | None:
     """The highest cut below which every depth is frozen; None where no block lies below it, or it cannot be made.
 
-    It cannot where a block is called twice (ALBERT), or hands more than its hidden state to the next (T5's positions).
+    It cannot where a block is called twice (ALBERT), or makes more than its hidden state for the next.
     """
     depth = layers.deepest
     while depth > 0 and frozen(depth):
@@ -102,7 +112,7 @@ def cut(net: nn.Module, layers: Layers, example: Inputs, frozen: Callable[[int],
     blocks = min(blocks, len(blocks_of(net, stack)))
     seen = _Seen(net, stack)
     seen.watch(example)
-    return Cut(stack, blocks, seen.entry, seen.wrapped) if seen.in_order else None
+    return Cut(stack, blocks, seen.entry, seen.wrapped, seen.handed) if seen.in_order else None
 
 
 @torch.inference_mode()
@@ -145,13 +155,19 @@ class _Seen:
         self.calls: list[int] = []
         self.plain = True
         self.wrapped: int | None = None
+        self.made: list[Any] = []
         self.first: Tensor | None = None
         self.outputs: list[tuple[str, Any]] = []
 
     @property
     def in_order(self) -> bool:
-        """Whether each block was called once, one after the other, and hands on its hidden state alone."""
+        """Whether each block was called once, one after the other, and makes its hidden state alone, or the first."""
         return self.plain and self.calls == list(range(len(self.blocks)))
+
+    @property
+    def handed(self) -> bool:
+        """Whether the first block made tensors that the others hand on."""
+        return any(isinstance(each, Tensor) for each in self.made)
 
     @property
     def entry(self) -> str | None:
@@ -179,7 +195,9 @@ class _Seen:
             if i == 0 and self.first is None:
                 _with_first(args, named, self._entered)
             rest = output[1:] if isinstance(output, tuple) else ()
-            self.plain &= not any(isinstance(each, Tensor) for each in rest)
+            self.made = self.made if i else [*rest]
+            known = zip(rest, self.made, strict=False)
+            self.plain &= not any(isinstance(each, Tensor) and each is not before for each, before in known)
             self.wrapped = len(rest) if isinstance(output, tuple) else None
 
         return hook
