@@ -45,10 +45,12 @@ TEXTS: dict[str, Callable[[str, bool], Row]] = {
     "text-regression": lambda text, good: {"text": text, "label": len(text) / 7 + 3 * good},
     "multi-label": lambda text, good: {"text": text, "label": ["good"] * good + ["film"] * ("film" in text)},
     "instruction": lambda text, good: {"prompt": text, "completion": "bright" if good else "dull cold"},
+    "seq2seq": lambda text, good: {"source": text, "target": "bright" if good else "dull cold"},
 }
 # Who reads something else than an encoder does.
 MODELS: dict[str, Callable[[Path], Path]] = {
     "instruction": tiny.save_causal,
+    "seq2seq": lambda folder: tiny.save_seq2seq(folder, "bart"),
     "image-classification": lambda folder: tiny.save_image_model(folder, "vit"),
 }
 

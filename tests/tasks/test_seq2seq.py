@@ -18,13 +18,11 @@ from typer.testing import CliRunner
 import finetooth as ft
 from finetooth.backbones import cut, difference, evaluating
 from finetooth.cli.app import app
-from finetooth.errors import DataError, Interrupted, ModelError, RunError
+from finetooth.errors import DataError, ModelError, RunError
 from finetooth.loop import fit
-from finetooth.predict import predict
 from finetooth.prepare import Job, prepare
 from finetooth.tasks import TASKS, fitting
 from tests import tiny
-from tests.test_train import StopAt
 
 PLAN: dict[str, Any] = {"epochs": 8, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-2, "freeze": 0}
 HALF = {"train": 0.4, "validation": 0.1, "test": 0.5}
@@ -132,16 +130,6 @@ def test_transformers_alone_writes_the_same(run: ft.Run, turned: Path) -> None:
     assert ft.replies(run, table, ids).texts == ours
 
 
-def test_a_row_is_found_as_likely_alone_as_among_others(run: ft.Run, turned: Path) -> None:
-    table, task = ft.read(turned), TASKS["seq2seq"]
-    net, tokenizer = task.tuned(run.model)
-    how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
-    together = predict(net, task, task.encode(table, table.ids[:20], [], tokenizer, 48), [], **how)
-    for i, row_id in enumerate(table.ids[:20]):
-        alone = predict(net, task, task.encode(table, [row_id], [], tokenizer, 48), [], **how)
-        np.testing.assert_allclose(alone.said[0], together.said[i], atol=1e-4)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_encoders_lower_blocks_are_stored_and_nothing_changes(
     turned: Path, models: dict[str, Path], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -167,15 +155,6 @@ def test_what_the_first_block_makes_for_all_is_made_for_the_stored_ones_too(mode
         state = found.prefix(backbone.net, backbone.example())
     assert difference(backbone.net, found, backbone.example(), state) < 1e-6
     assert difference(backbone.net, replace(found, handed=False), backbone.example(), state) > 1e-3
-
-
-def test_stopped_and_resumed_it_ends_in_the_same_bits(turned: Path, models: dict[str, Path], tmp_path: Path) -> None:
-    plan, how = ft.Plan.of({**PLAN, "epochs": 2}), {"model": str(models["bart"]), "rows": 100}
-    whole = ft.train(ft.read(turned), plan, out=tmp_path / "whole", **how)
-    with pytest.raises(Interrupted):
-        ft.train(ft.read(turned), plan, out=tmp_path / "run", progress=StopAt(9), **how)
-    again = ft.train(ft.read(turned), plan, out=tmp_path / "run", resume=True, **how)
-    np.testing.assert_array_equal(again.predictions("validation").said, whole.predictions("validation").said)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it

@@ -310,9 +310,11 @@ def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> dict[str, Ten
     A sequence is a row, or where rows are read in windows one of these; then OWNERS stands beside.
     """
     parts = encoded.sequences(rows)
+    lengths = np.array([part.stop - part.start for part in parts])
+    mask = np.arange(lengths.max())[None, :] < lengths[:, None]
     inputs = {
         "input_ids": spread([encoded.tokens[part] for part in parts], pad),
-        "attention_mask": spread([np.ones(part.stop - part.start) for part in parts], 0),
+        "attention_mask": torch.from_numpy(mask.astype(np.int64)),
     }
     if encoded.windows is not None:
         inputs[OWNERS] = torch.from_numpy(np.repeat(np.arange(len(rows)), encoded.windows.counts[rows]))
