@@ -22,9 +22,7 @@ from finetooth.seeds import Keys, row_keys
 from finetooth.table import Answers, Kind, Table
 
 READS = "reads"  # (rows, tokens), true where what the network says of a token is asked for
-OWNERS = (
-    "owners"  # (sequences,), to which of the rows that are asked about each belongs, where a row is read in windows
-)
+OWNERS = "owners"  # (sequences,), to which of the rows each belongs, where rows are read in windows
 NOT_OF_THE_NETWORK = (READS, OWNERS)  # among the arguments that `collate` gives
 
 # How a row of more than `max_length` tokens is read. Sun et al. 2019 (How to Fine-Tune BERT for Text Classification?),
@@ -143,7 +141,7 @@ def tokenized(
 ) -> Encoded:
     """Each row's text, or its two, with the tokenizer's special tokens; the longer is cut first, to `max_length`.
 
-    One text a row may be read otherwise where it is `long`.
+    `how` says what else is read of a text that is too long; for rows of one text.
     """
     # What a tokenizer would list besides takes as long as the tokens do; of one text there is nothing else to know.
     kept: dict[str, Any] = {"return_attention_mask": False}
@@ -228,7 +226,10 @@ def summed(values: Tensor, owners: Tensor) -> Tensor:
 
 
 class Task(Protocol):
-    """Stateless. `names` are what the network has an output for each: of classes the label names, in their order."""
+    """Stateless, but for what it reads of a text that is too long.
+
+    `names` are what the network has an output for each: of classes the label names, in their order.
+    """
 
     @property
     def kind(self) -> Kind:
