@@ -93,6 +93,16 @@ def test_the_decoder_stands_on_the_encoder(models: dict[str, Path], kind: str) -
     assert found.parameters[shared] == 5
 
 
+def test_an_encoder_learns_under_a_decoder_that_classifies_too(models: dict[str, Path]) -> None:
+    """`freeze: auto` keeps the embeddings alone as they are."""
+    for kind in ("t5", "bart"):
+        found = TASKS["text-classification"].load(str(models[kind]), ["a", "b"]).layers
+        blocks = {
+            depth for name, depth in found.parameters.items() if "encoder.block" in name or "encoder.layers" in name
+        }
+        assert found.deepest == 5 and blocks == {3, 4}
+
+
 def test_pieces_of_a_batch_make_the_gradient_of_the_whole(turned: Path, models: dict[str, Path]) -> None:
     found = []
     for how in ({"batch_size": 16}, {"batch_size": 4, "gradient_accumulation_steps": 4}):
