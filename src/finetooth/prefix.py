@@ -67,7 +67,7 @@ class Store:
         """The size of the file."""
         return int(self.starts[-1]) * self.dtype.itemsize
 
-    def read(self, keys: Keys, mask: Tensor | None) -> Tensor:
+    def read(self, keys: Keys, mask: Tensor | None = None) -> Tensor:
         """The states of these rows, (sequences, longest, ...), with zeros where the `mask` has no token.
 
         A row has one sequence or, where it is read in windows, several, one behind the other.
