@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from finetooth import duplicates, labels, machine, rates, schedules, splits
-from finetooth.augment import AUGMENTS
-from finetooth.backbones import Backbone, Layers, by_batch
+from finetooth.augment import AUGMENTS, MIXES
+from finetooth.backbones import Backbone, Layers, at_size, by_batch
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
 from finetooth.decide import UNMOVED
-from finetooth.errors import DataError, PlanError, nearest
+from finetooth.errors import DataError, ModelError, PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.likeness import Seen, see
 from finetooth.loop import Recipe, State, optimizer
 from finetooth.losses import LOSSES
 from finetooth.metrics import Metric
-from finetooth.plan import Data, Facts, Plan, made, resolve
+from finetooth.plan import Data, Facts, Plan, made, mixing_of, name_of, resolve
 from finetooth.predict import predict
 from finetooth.prefix import Ask, Prefix, stores
 from finetooth.progress import Progress, Silent
@@ -41,6 +41,7 @@ AT_ONCE = {
     "fp32": 512,
     "bf16": 2048,
 }  # padded tokens that processor caches hold; more are no faster there, and take memory
+LARGER = 1.5  # times the side that the model wants: up to there images of one size are seen as they are
 THAW_WARMUP = 0.1  # epochs over which a layer that was just thawed comes up to its rate
 
 
@@ -95,6 +96,7 @@ class Job:
     def batches(self) -> Batches:
         """The training rows, as the loop eats them."""
         plan, pieces = self.plan, machine.device() == "cpu" and not by_batch(self.backbone.net)
+        mixing = mixing_of(plan.augment)
         return Batches(
             self.training,
             self.task,
@@ -106,7 +108,9 @@ class Job:
             weights=row_weights(plan, self.task, self.names, self.training.targets) * self.shares,
             oversample=float(plan.oversample),
             at_once=AT_ONCE[plan.precision] if pieces else None,
-            augments=[made(part, AUGMENTS) for part in plan.augment],
+            augments=[made(part, AUGMENTS) for part in plan.augment if part not in mixing],
+            mix=next((made(part, MIXES) for part in mixing), None),
+            classes=len(self.names),
         )
 
     @property
@@ -236,8 +240,13 @@ class Material:
         refuse_senseless(plan, task)
         refuse_unfit(plan, table, task, names, self.metrics)
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
-        backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch, adapter=adapter)
-        asked, (plan, reasons) = plan.precision, resolve(plan, _facts(table, split, backbone, task, names, plan))
+        how: dict[str, Any] = {"dropout": plan.dropout, "scratch": scratch, "adapter": adapter}
+        backbone = task.load(self.model, names, seed=plan.seed, image_size=plan.image_size, **how)
+        facts = _facts(table, split, backbone, task, names, plan)
+        if plan.image_size is None and self.seen is not None:
+            backbone, size = _sized(backbone, self.seen)
+            facts = replace(facts, limit=backbone.limit, image_size=size)
+        asked, (plan, reasons) = plan.precision, resolve(plan, facts)
         if plan.precision == "bf16" and not backbone.takes_bf16():
             if asked == "bf16":
                 raise PlanError(f"precision: {self.model} cannot compute in bf16; set precision to fp32.")
@@ -266,6 +275,11 @@ class Material:
             raise DataError(
                 f"{table.source}: all {len(training):,} training rows {alike}, so there is nothing to learn. "
                 f"Take more rows, or other parts."
+            )
+        if training.pixels is not None and training.pixels.deep and "randaugment" in map(name_of, plan.augment):
+            raise PlanError(
+                "augment: randaugment works on eight bits a colour, and some of these images have more; take crop, "
+                "flip, colour, mixup or cutmix."
             )
         scale = Scale.of(training.targets) if task.kind == "numbers" else None
         if scale is not None:
@@ -310,6 +324,18 @@ class Material:
         return self._encoded[key]
 
 
+def _sized(backbone: Backbone, seen: Seen) -> tuple[Backbone, tuple[int, str] | None]:
+    """The backbone for images of the size at which they are best seen; that size and why, if it is not the model's."""
+    (height, width), side = backbone.tokenizer.shape, seen.side or 0
+    if backbone.tokenizer.whole and height == width < side <= LARGER * width:
+        try:
+            why = f"every image is that wide and high; squeezed to the model's {height}, its finest grain would blur"
+            return at_size(backbone, side), (side, why)
+        except ModelError:  # what it has learnt of positions is for one size
+            pass
+    return backbone, None
+
+
 def _refuse_broken(table: Table, seen: Seen) -> None:
     """Raise DataError, naming the first, for images that cannot be decoded; of sealed ones too, while it is time."""
     if seen.broken:
@@ -340,6 +366,8 @@ def refuse_unfit(plan: Plan, table: Table, task: Task, names: list[str], known: 
         )
     if plan.augment and table.folder is None:
         raise PlanError("augment: changes images, and these rows are texts; leave it away.")
+    if plan.image_size is not None and table.folder is None:
+        raise PlanError("image_size: these rows are texts; leave it away.")
     if plan.keep is not None and table.folder is not None:
         raise PlanError(
             "keep: what was forgotten is looked for in texts alone in this version; leave it away for images."

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 from torch import nn
 
-from finetooth.backbones.layers import Layers
+from finetooth.backbones.efficientnet_lite import spare_open_gates
+from finetooth.backbones.layers import Layers, evaluating
 from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, backbone, first_line, quickened, with_head
 from finetooth.backbones.norm import settle
 from finetooth.backbones.preparation import Preparation
@@ -28,7 +31,7 @@ def load_image_classifier(model: str, names: list[str], **how: Unpack[How]) -> B
         settle(net)
     if (colours := getattr(net.config, "num_channels", 3)) != 3:
         raise ModelError(f"{model}: it takes images of {colours} channels; expected 3: red, green and blue.")
-    return backbone(
+    made = backbone(
         net,
         preparation,
         model,
@@ -40,6 +43,24 @@ def load_image_classifier(model: str, names: list[str], **how: Unpack[How]) -> B
         # PEFT has no name of its own for images; what it asks the name for is how to wrap, and nothing is wrapped.
         task_type="FEATURE_EXTRACTION",
     )
+    side = how.get("image_size")
+    return made if side is None else at_size(made, side)
+
+
+def at_size(made: Backbone, side: int) -> Backbone:
+    """The same network for images of `side` pixels by `side`. Raises ModelError where it cannot see such."""
+    preparation = made.tokenizer.at_size(side)
+    try:
+        with torch.inference_mode(), evaluating(made.net):
+            made.net(**preparation.example())
+    except (ValueError, RuntimeError) as error:
+        height, width = made.tokenizer.shape
+        raise ModelError(
+            f"{made.source}: the network cannot see images of {side} x {side} pixels ({first_line(error)}); leave "
+            f"image_size away for its own {height} x {width}."
+        ) from error
+    digest = sha256(preparation.content.encode()).hexdigest()
+    return replace(made, tokenizer=preparation, limit=preparation.patches, tokenizer_digest=digest)
 
 
 def load_tuned_images(folder: Path) -> tuple[Any, Preparation]:
@@ -59,6 +80,7 @@ def load_tuned_images(folder: Path) -> tuple[Any, Preparation]:
 def _quickened_for_images(net: Any, preparation: Preparation, model: str) -> Layers:
     """As `_quickened`, asked in the precision of the weights. Raises ModelError where images have a wrong size."""
     net.base_model.register_forward_pre_hook(_in_own_precision, with_kwargs=True)
+    spare_open_gates(net)
     try:
         return quickened(net, preparation)
     except (ValueError, RuntimeError) as error:
