@@ -14,6 +14,7 @@ from finetooth.metrics import exact_match, token_f1
 from finetooth.seeds import numbers, row_keys
 from finetooth.table import Table
 from finetooth.tasks import asked, conversation, question
+from finetooth.twin import Twin
 
 MOST = 200  # rows that are answered: a token takes as long as hundreds that are only read
 SHOWN = 12
@@ -45,14 +46,20 @@ def answered(net: Any, tokenizer: Any, table: Table, ids: Sequence[str], max_len
 
 
 def compared(
-    before: tuple[Any, Any], after: tuple[Any, Any], table: Table, ids: Sequence[str], max_length: int
+    before: tuple[Any, Any],
+    after: tuple[Any, Any],
+    table: Table,
+    ids: Sequence[str],
+    max_length: int,
+    precision: str,
 ) -> dict[str, Any]:
     """Both models' answers to the same rows: exact match and token F1 with intervals, and some side by side."""
     chosen = [ids[i] for i in np.argsort(numbers(0, "answered", 0, row_keys(ids)), kind="stable")[:MOST].tolist()]
     right = [conversation(table, table.position[i])[-1]["content"].strip() for i in chosen]
     longest = max(len(tokens) for tokens in after[1](right, add_special_tokens=False)["input_ids"])
     room = min(LONGEST, int(longest * ROOM) + 1)
-    said = [answered(*model, table, chosen, max_length, room) for model in (before, after)]
+    how = (table, chosen, max_length, room)
+    said = [answered(Twin(net, precision).net, tokenizer, *how) for net, tokenizer in (before, after)]
     scores = {}
     for name, of in (("exact_match", exact_match), ("token_f1", token_f1)):
         first, second = (np.array([of(one, truth) for one, truth in zip(each, right, strict=True)]) for each in said)
