@@ -178,8 +178,10 @@ def _end(
     job, p, calibration = settle(job)
     if job.backbone.adapted:
         job.backbone.save_adapter(run.adapter)
-        gap = job.backbone.merge()
-        progress.say(f"{run.adapter}: the adapter as PEFT reads it; merged into the saved model, to {gap:.1g} a logit")
+        how = "it stands before the texts of the saved model, which is as it was"
+        if not job.backbone.prompted:
+            how = f"merged into the saved model, to {job.backbone.merge():.1g} a logit"
+        progress.say(f"{run.adapter}: the adapter as PEFT reads it; {how}")
     job.backbone.save(run.model)
     if p is None or job.plan.precision != "fp32" or run.adapter.exists():
         p = job.look(job.backbone.net, precision=exact(job.task, job.plan.precision))

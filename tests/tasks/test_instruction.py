@@ -14,7 +14,8 @@ import torch
 import transformers as tf
 
 import finetooth as ft
-from finetooth.errors import DataError, Interrupted, ModelError, PlanError
+from finetooth.backbones import load_classifier
+from finetooth.errors import DataError, Interrupted, ModelError, PlanError, RunError
 from finetooth.loop import fit
 from finetooth.predict import predict
 from finetooth.prepare import Job, prepare
@@ -158,6 +159,81 @@ def test_an_adapter_alone_learns_and_loads_in_peft_alone(talks: Path, llama: Pat
         torch.testing.assert_close(net(ids).logits, merged(ids).logits, rtol=1e-4, atol=1e-4)
         assert not torch.allclose(merged(ids).logits, tf.AutoModelForCausalLM.from_pretrained(llama)(ids).logits)
     assert torch.equal(merged.model.norm.weight, base.model.norm.weight)
+
+
+SOFT: dict[str, dict[str, Any]] = {
+    "prompt": {"num_virtual_tokens": 4},
+    "prefix": {"num_virtual_tokens": 3, "prefix_projection": True},
+    "p-tuning": {"num_virtual_tokens": 4},
+}
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it
+@pytest.mark.filterwarnings("ignore:Position ids are not supported:UserWarning")  # which it counts by itself
+@pytest.mark.parametrize("kind", SOFT)
+def test_tokens_before_each_text_alone_learn_and_load_in_peft_alone(
+    kind: str, talks: Path, llama: Path, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    table, plan = ft.read(talks), ft.Plan.of({**PLAN, "freeze": "auto", "adapter": {"type": kind, **SOFT[kind]}})
+    run = ft.train(table, plan, model=str(llama), out=tmp_path / "run")
+    history = [epoch.scores["loss"] for epoch in run.epochs]
+    assert history[-1] < history[0] and run.plan.freeze == 0
+    base = tf.AutoModelForCausalLM.from_pretrained(llama)
+    kept = tf.AutoModelForCausalLM.from_pretrained(run.model)
+    for own, before in zip(kept.parameters(), base.parameters(), strict=True):
+        assert torch.equal(own, before)
+    theirs = PeftModel.from_pretrained(base, run.adapter).eval()
+    ours, tokenizer = TASKS["instruction"].tuned(run.model)
+    task, ids = TASKS["instruction"], list(run.split.validation)
+    inputs, targets = task.collate(task.encode(table, ids, [], tokenizer, 48), np.arange(len(ids)), 0)
+    reads = inputs.pop("reads")
+    with torch.inference_mode():
+        logits = theirs(**inputs).logits[:, -reads.shape[1] :][reads]
+        torch.testing.assert_close(task.logits(ours, {**inputs, "reads": reads}), logits, rtol=1e-5, atol=1e-5)
+    p = run.predictions("validation")
+    told = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+    assert float(told) == pytest.approx(p.said[:, 0].sum(), abs=1e-3)
+    # A prompt is answered in one way, whatever stands beside it.
+    alone = [ft.replies(run, table, [row_id]).texts[0] for row_id in ids[:4]]
+    assert ft.replies(run, table, ids).texts[:4] == alone
+    asked = [table.inputs[table.position[row_id]][0] for row_id in ids[:4]]
+    for text, answer in zip(asked, alone, strict=True):
+        turn = [{"role": "user", "content": text}]
+        told = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        how: dict[str, Any] = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0, "eos_token_id": 3}
+        out = theirs.generate(input_ids=told["input_ids"], attention_mask=told["attention_mask"], **how)
+        said = tokenizer.decode(out[0, told["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        assert said.startswith(answer) and (answer or not said)
+
+
+def test_tokens_before_each_text_are_resumed_and_judged(talks: Path, llama: Path, tmp_path: Path) -> None:
+    plan = ft.Plan.of({**PLAN, "epochs": 3, "freeze": "auto", "adapter": {"type": "prompt", "num_virtual_tokens": 4}})
+    whole = ft.train(ft.read(talks), plan, model=str(llama), out=tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        ft.train(ft.read(talks), plan, model=str(llama), out=tmp_path / "run", progress=StopAt(20))
+    again = ft.train(ft.read(talks), plan, model=str(llama), out=tmp_path / "run", resume=True)
+    np.testing.assert_array_equal(again.predictions("validation").said, whole.predictions("validation").said)
+    report = ft.evaluate(again)
+    assert report["test"]["loss"]["value"] < report["baselines"]["untuned"]["test"]["loss"]
+    assert "PeftModel" in (again.model / "README.md").read_text()
+    (again.adapter / "adapter_config.json").write_text("{}")
+    with pytest.raises(RunError, match=r"adapter_config\.json: not as training left it"):
+        ft.evaluate(again)
+
+
+def test_where_tokens_before_each_text_do_not_go(talks: Path, llama: Path, tiny_bert: Path) -> None:
+    with pytest.raises(PlanError, match="freeze: 1 and adapter contradict each other"):
+        of(talks, llama, freeze=1, adapter={"type": "prompt"})
+    with pytest.raises(PlanError, match=r"adapter\.type: 'promt' is not known; did you mean 'prompt'"):
+        ft.Plan.of({"adapter": {"type": "promt"}})
+    with pytest.raises(PlanError, match=r"unknown key .adapter\.r.: .*num_virtual_tokens"):
+        ft.Plan.of({"adapter": {"type": "prompt", "r": 8}})
+    with pytest.raises(PlanError, match="prefix is for causal language models in this version"):
+        load_classifier(
+            str(tiny_bert), ["a", "b"], adapter=ft.Plan.of({"adapter": {"type": "prefix"}}).values()["adapter"]
+        )
 
 
 def test_conversations_in_one_column_and_predict_for_questions_alone(

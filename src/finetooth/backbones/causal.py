@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
+from finetooth.backbones.adapt import prompted, with_prompt
 from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, assembled, first_line, set_dropout
 from finetooth.backbones.quiet import quiet
 from finetooth.backbones.sources import located
@@ -65,7 +68,10 @@ def load_causal(model: str, **how: Unpack[How]) -> Backbone:
 
 
 def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
-    """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
+    """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32.
+
+    Where the run's adapter is tokens before each text, it is put before them.
+    """
     from transformers import AutoModelForCausalLM
 
     with quiet():
@@ -75,7 +81,7 @@ def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
         except CANNOT_LOAD as error:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
     _readable(net)
-    return net.eval(), tokenizer
+    return with_prompt(net, folder.parent / "adapter").eval(), tokenizer
 
 
 def _tokenizer(source: str | Path) -> Any:
@@ -93,7 +99,8 @@ def _readable(net: Any) -> None:
 
     def chosen(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         places = _AT.get()
-        return None if places is None else (args[0][places], *args[1:])
+        # Tokens of an adapter's own may stand before those of the text.
+        return None if places is None else (args[0][:, -places.shape[1] :][places], *args[1:])
 
     net.get_output_embeddings().register_forward_pre_hook(chosen)
 
@@ -102,24 +109,35 @@ def _readable(net: Any) -> None:
 def written(net: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], tokens: int) -> list[str]:
     """What the model writes after each prompt, the likeliest token each time, at most so many of them.
 
-    Prompts of like length go together, padded on the left.
+    Prompts of like length go together, padded on the left; of equal length, where an adapter's tokens stand before the
+    padding and would be further from a shorter one.
     """
     said = [""] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     device = next(net.parameters()).device
     ends = {tokenizer.eos_token_id, *_list(net.generation_config.eos_token_id)} - {None}
-    for start in range(0, len(order), AT_ONCE):
-        some = order[start : start + AT_ONCE]
+    for some in _together(order, [len(each) for each in prompts], alike=prompted(net)):
         longest = max(len(prompts[i]) for i in some)
         pad = tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (longest - len(prompts[i])) + [*prompts[i]] for i in some], device=device)
         mask = torch.tensor([[0] * (longest - len(prompts[i])) + [1] * len(prompts[i]) for i in some], device=device)
         told: dict[str, Any] = {"max_new_tokens": tokens, "do_sample": False, "pad_token_id": pad}
-        out = net.generate(input_ids=ids, attention_mask=mask, eos_token_id=sorted(ends), **told)
+        with warnings.catch_warnings():
+            # PEFT counts positions by itself, and says so each time; where no prompt is padded, as is right.
+            warnings.filterwarnings("ignore", "Position ids are not supported")
+            out = net.generate(input_ids=ids, attention_mask=mask, eos_token_id=sorted(ends), **told)
         for i, row in zip(some, out[:, longest:].tolist(), strict=True):
             end = next((place for place, token in enumerate(row) if token in ends), len(row))
             said[i] = tokenizer.decode(row[:end], skip_special_tokens=True).strip()
     return said
+
+
+def _together(order: Sequence[int], lengths: Sequence[int], *, alike: bool) -> Iterator[list[int]]:
+    """Prompts, the longest first, in runs of at most AT_ONCE; `alike`: each of one length."""
+    runs = [list(run) for _, run in groupby(order, lambda i: lengths[i])] if alike else [list(order)]
+    for run in runs:
+        for start in range(0, len(run), AT_ONCE):
+            yield run[start : start + AT_ONCE]
 
 
 def _list(value: Any) -> list[Any]:
