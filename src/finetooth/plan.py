@@ -295,6 +295,9 @@ class Plan(Section):
     labels: how much a row counts for a label that is true of it."""
     oversample: bool | Share = False
     """true: rows of every class equally often in an epoch of unchanged length; 0.5 goes half the way there."""
+    packing: bool = False
+    """Of language models: rows of a step share sequences and do not see each other, instead of rows of like length
+    padded to the longest."""
     augment: list[Part] = []
     """What training images become, anew in each epoch: crop, flip, colour, randaugment, by name or with options
     ([{name: crop, scale: 0.5}, flip]); in Python a function, (image, generator) -> image."""
@@ -365,6 +368,8 @@ class Plan(Section):
             yield "batch_tokens", "batch_size", "each says how large a batch is"
         if self.label_smoothing and self.loss not in ("auto", "cross-entropy"):
             yield "label_smoothing", "loss", "it is the cross-entropy's targets that are smoothed"
+        if self.packing and isinstance(self.adapter, Soft):
+            yield "packing", "adapter", "its tokens would stand before the first row of a sequence alone"
         if self.adapter is not None and self.freeze == "all":
             yield "freeze: all", "adapter", "only the head learns, so an adapter would not"
         elif isinstance(self.adapter, Soft) and self.freeze not in ("auto", 0):

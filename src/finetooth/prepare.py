@@ -15,7 +15,7 @@ from torch import nn
 
 from finetooth import duplicates, labels, machine, rates, schedules, splits
 from finetooth.augment import AUGMENTS
-from finetooth.backbones import Backbone, Layers, by_batch
+from finetooth.backbones import Backbone, Layers, by_batch, keeps_apart
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
@@ -107,6 +107,7 @@ class Job:
             oversample=float(plan.oversample),
             at_once=AT_ONCE[plan.precision] if pieces else None,
             augments=[made(part, AUGMENTS) for part in plan.augment],
+            pack=plan.packing,
         )
 
     @property
@@ -153,6 +154,8 @@ class Job:
         limit = None if self.plan.cache == "off" or self.plan.augment else int(self.plan.cache)
         if self.plan.augment and self.plan.cache != "off" and frozen(self.backbone.layers.deepest):
             self.progress.say("what is frozen is computed again each time: augmented images are others in each epoch")
+        if self.plan.packing:
+            limit = None  # what is kept of a row has no place in a sequence of several
         pad, layers = self.backbone.tokenizer.pad_token_id, self.backbone.layers
         prefix = Prefix(layers, self.task, self.rows, pad, limit, self.progress, stores())
         return prefix.ask(net, frozen, lasting)
@@ -237,6 +240,10 @@ class Material:
         refuse_unfit(plan, table, task, names, self.metrics)
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
         backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch, adapter=adapter)
+        if plan.packing and not keeps_apart(backbone.net):
+            raise PlanError(
+                f"packing: to {self.model} rows that share a sequence are not what they are alone; leave it away."
+            )
         asked, (plan, reasons) = plan.precision, resolve(plan, _facts(table, split, backbone, task, names, plan))
         if plan.precision == "bf16" and not backbone.takes_bf16():
             if asked == "bf16":
@@ -351,6 +358,8 @@ def refuse_senseless(plan: Plan, task: Task) -> None:
     name = plan.loss.get("name") if isinstance(plan.loss, dict) else plan.loss
     if isinstance(name, str) and name not in {"auto", *task.losses}:
         raise PlanError(f"loss: {name} is not for this task; {nearest(name, ['auto', *task.losses])}")
+    if plan.packing and task.kind != "texts":
+        raise PlanError("packing: is for language models, which learn single tokens; leave it away.")
     if task.kind == "one-of":
         return
     unset: dict[str, Any] = {"oversample": False, "label_smoothing": 0.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,57 @@ def test_pieces_of_a_batch_make_the_gradient_of_the_whole(talks: Path, llama: Pa
         found.append({name: p.detach().clone() for name, p in job.backbone.net.named_parameters()})
     for name in found[0]:
         torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-4, atol=1e-5)
+
+
+SMALL: dict[str, Any] = {"vocab_size": 40, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+LLAMAS: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+DECODERS: dict[str, Any] = {
+    "llama": lambda: tf.LlamaConfig(**SMALL, **LLAMAS, num_key_value_heads=1),
+    "qwen2": lambda: tf.Qwen2Config(**SMALL, **LLAMAS, num_key_value_heads=1),
+    "gemma": lambda: tf.GemmaConfig(**SMALL, **LLAMAS, num_key_value_heads=1, head_dim=8),
+    "gpt2": lambda: tf.GPT2Config(**SMALL, n_embd=16, n_layer=2, n_head=2, n_positions=64),
+    "gpt-neox": lambda: tf.GPTNeoXConfig(**SMALL, **LLAMAS, max_position_embeddings=64),
+    "bloom": lambda: tf.BloomConfig(**SMALL, hidden_size=16, n_layer=2, n_head=2),
+}
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_rows_that_share_a_sequence_give_the_loss_and_the_gradients_of_rows_alone(
+    kind: str, talks: Path, llama: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    tf.AutoModelForCausalLM.from_config(DECODERS[kind]()).save_pretrained(tmp_path)
+    tf.AutoTokenizer.from_pretrained(llama).save_pretrained(tmp_path)
+    if kind == "bloom":  # its positions are counted from the mask
+        with pytest.raises(PlanError, match="rows that share a sequence are not what they are alone"):
+            of(talks, tmp_path, packing=True)
+        return
+    job = of(talks, tmp_path, packing=True, dropout=0.0)
+    net, apart = job.backbone.net, replace(job.batches, pack=False)
+    rows, found = job.batches.order(0)[0], []
+    sequences = job.batches.batch(rows).inputs["input_ids"].shape[0]
+    assert sequences < len(rows) == apart.batch(rows).inputs["input_ids"].shape[0]
+    for batches in (job.batches, apart):
+        batch = batches.batch(rows)
+        losses = job.recipe.loss(job.task.logits(net, batch.inputs), batch.targets)
+        net.zero_grad()
+        losses.sum().backward()
+        sums = {row: losses.detach()[torch.from_numpy(batch.owners == row)] for row in rows.tolist()}
+        found.append((sums, {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}))
+    for ours, theirs in zip(*found, strict=True):
+        for key in theirs:
+            torch.testing.assert_close(ours[key], theirs[key], rtol=1e-5, atol=1e-5)
+
+
+def test_a_packed_run_goes_through_every_row_and_learns(talks: Path, llama: Path, tmp_path: Path) -> None:
+    job = of(talks, llama, packing=True)
+    pieces = [batch for step in replace(job.batches, at_once=600)(0) for batch in step]
+    assert sorted(np.concatenate([batch.rows for batch in pieces]).tolist()) == list(range(len(job.training)))
+    assert max(batch.inputs["input_ids"].numel() for batch in pieces) <= 600
+    run = ft.train(ft.read(talks), ft.Plan.of({**PLAN, "packing": True}), model=str(llama), out=tmp_path / "run")
+    assert run.epochs[-1].scores["loss"] < run.epochs[0].scores["loss"] / 2
+    with pytest.raises(PlanError, match="packing and adapter contradict each other"):
+        of(talks, llama, packing=True, adapter={"type": "prompt"})
 
 
 def test_it_learns_to_answer_and_is_judged_against_the_model_as_it_was(run: ft.Run) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from finetooth.backbones.adapt import prompted, with_prompt
+from finetooth.backbones.layers import evaluating
 from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, assembled, first_line, set_dropout
 from finetooth.backbones.quiet import quiet
 from finetooth.backbones.sources import located
@@ -65,6 +66,21 @@ def load_causal(model: str, **how: Unpack[How]) -> Backbone:
         )
     _readable(net)
     return assembled(net, tokenizer, model, how, answers=not how.get("scratch"), task_type="CAUSAL_LM")
+
+
+@torch.inference_mode()
+def keeps_apart(net: Any) -> bool:
+    """Whether rows that share a sequence, their positions begun anew, are to this network what they are alone."""
+    rows = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[9, 5, 8]])
+    ids = torch.cat(rows, dim=1)
+    positions = torch.cat([torch.arange(row.shape[1]) for row in rows])[None]
+    try:
+        with evaluating(net):
+            together = net(input_ids=ids, position_ids=positions, use_cache=False).logits
+            alone = torch.cat([net(input_ids=row).logits for row in rows], dim=1)
+    except (TypeError, ValueError):  # it takes no positions
+        return False
+    return together.shape == alone.shape and torch.allclose(together, alone, rtol=1e-4, atol=1e-4)
 
 
 def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
