@@ -31,6 +31,8 @@ def test_the_example_runs(
     if name == "images.py":
         data = tiny.write_images(tmp_path / "shapes", 60)
         model = tiny.save_image_model(tmp_path / "vit", "vit")
+    if name == "instruction.py":
+        data, model = tiny.write_talks(tmp_path / "talks.jsonl", 80), tiny.save_causal(tmp_path / "llama")
     monkeypatch.setattr(sys, "argv", [name, str(data), str(model), str(tmp_path / "run")])
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     assert (tmp_path / "run" / "report.html").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,17 @@ def save_causal(folder: Path) -> Path:
     words.eos_token, words.chat_template = "[SEP]", CHAT
     words.save_pretrained(folder)
     return folder
+
+
+def write_talks(path: Path, rows: int, seed: int = 0) -> Path:
+    """Questions; the answer says whether the words praise or blame."""
+    draw, lines = random.Random(seed), []
+    for _ in range(rows):
+        kind = draw.choice([GOOD, BAD])
+        asked = " ".join(draw.sample(PLAIN, draw.randint(2, 6)) + draw.sample(kind, 2))
+        lines.append(json.dumps({"prompt": asked, "completion": "bright warm" if kind is GOOD else "cold dull"}))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
 
 
 def write_reviews(path: Path, rows: int, seed: int = 0) -> Path:

@@ -303,7 +303,8 @@ class Material:
 
     def folds(self, plan: Plan, folds: int, repeat: int = 0) -> list[Split]:
         """What is not sealed in folds, each with another part to validate on. Raises DataError."""
-        how: dict[str, Any] = {"seed": plan.split.seed, "stratify": plan.split.stratify, "near": self.clusters[1]}
+        stratify = plan.split.stratify and self.task.kind != "texts"
+        how: dict[str, Any] = {"seed": plan.split.seed, "stratify": stratify, "near": self.clusters[1]}
         how["strata"] = labels.strata(self.table, self.task.kind)
         return [*splits.kfold(self.table, self.split, folds, repeat=repeat, **how)]
 

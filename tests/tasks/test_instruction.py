@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
+from pyarrow import parquet
 
 import finetooth as ft
 from finetooth.backbones import load_classifier
@@ -29,15 +29,7 @@ PLAN: dict[str, Any] = {"epochs": 8, "batch_size": 16, "precision": "fp32", "lea
 
 @pytest.fixture(scope="module")
 def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """300 questions; the answer says whether the words praise or blame."""
-    path, draw = tmp_path_factory.mktemp("talks") / "talks.jsonl", random.Random(0)
-    rows = []
-    for _ in range(300):
-        kind = draw.choice([tiny.GOOD, tiny.BAD])
-        asked = " ".join(draw.sample(tiny.PLAIN, draw.randint(2, 6)) + draw.sample(kind, 2))
-        rows.append({"prompt": asked, "completion": "bright warm" if kind is tiny.GOOD else "cold dull"})
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    return path
+    return tiny.write_talks(tmp_path_factory.mktemp("talks") / "talks.jsonl", 300)
 
 
 @pytest.fixture(scope="module")
@@ -317,12 +309,31 @@ def test_rows_whose_answer_is_cut_away_are_refused(talks: Path, llama: Path) -> 
 
 
 def test_what_is_not_there_for_it_is_refused_in_words(talks: Path, llama: Path, tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="cross-validation is not there for instruction"):
-        ft.validate(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "crossed", folds=3)
     with pytest.raises(PlanError, match="--scratch: a language model knows nothing"):
         ft.train(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "run", scratch=True)
     with pytest.raises(PlanError, match="class_weights: found auto, but there are no classes"):
         of(talks, llama, class_weights="auto")
+
+
+def test_cross_validation_is_against_the_model_as_it_was(talks: Path, llama: Path, tmp_path: Path) -> None:
+    table, plan = ft.read(talks), ft.Plan.of({**PLAN, "epochs": 3})
+    report = ft.validate(table, plan, model=str(llama), out=tmp_path / "folds", folds=3, rows=120)
+    assert set(report["baselines"]) == {"untuned"} and report["verdict"]["answer"] == "better"
+    assert report["scores"]["perplexity"]["value"] < report["baselines"]["untuned"]["scores"]["perplexity"]
+    kept = parquet.read_table(tmp_path / "folds" / "out_of_fold.parquet")
+    assert sorted(kept["id"].to_pylist()) == sorted({*kept["id"].to_pylist()}) and kept.num_rows > 120
+    pooled = sum(kept["surprise"].to_pylist()) / sum(kept["label"].to_pylist())
+    assert report["pooled"]["loss"]["value"] == pytest.approx(pooled, rel=1e-6)
+    assert "the model before tuning" in (tmp_path / "folds" / "report.html").read_text()
+
+
+def test_a_search_finds_a_rate_for_answers_in_words(talks: Path, llama: Path, tmp_path: Path) -> None:
+    space: dict[str, Any] = {"learning_rate": [1e-6, 1e-2]}
+    plan = ft.Plan.of({**PLAN, "epochs": 2, "learning_rate": "auto"})
+    found = ft.search(
+        ft.read(talks), plan, model=str(llama), out=tmp_path / "search", space=space, trials=2, tuner="grid", rows=100
+    )
+    assert found["best"]["values"]["learning_rate"] == 1e-2
 
 
 def test_answers_in_words_are_not_taken_for_classes(talks: Path) -> None:
