@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from typer.testing import CliRunner
 
 from finetooth.cli.app import VERBS, app
-from finetooth.plan import LATER, PRESETS, SYNONYMS, Plan, section_of
+from finetooth.plan import LATER, PRESETS, SYNONYMS, Plan, sections_of
 
 HERE = Path(__file__).parent
 
@@ -40,11 +40,11 @@ def plan() -> str:
         "\n| key | default | meaning |\n|---|---|---|",
     ]
     for name, field in Plan.model_fields.items():
-        section = section_of(field)
-        if section is None or field.default is None:
+        sections = sections_of(field)
+        if not sections or field.default is None:
             lines.append(_row(name, field))
-        if section is not None:
-            lines += [_row(f"{name}.{key}", inner) for key, inner in section.model_fields.items()]
+        below = {key: inner for section in reversed(sections) for key, inner in section.model_fields.items()}
+        lines += [_row(f"{name}.{key}", inner) for key, inner in below.items()]
     lines.append(f"\n`split.preset` sets the three shares at once: {', '.join(PRESETS)}.")
     lines.append(f"\nKeys that are to come, and refused until then: {', '.join(f'`{key}`' for key in LATER)}.")
     return "\n".join(lines) + "\n"

@@ -42,6 +42,8 @@ def test_the_example_runs(
         data = tmp_path / "pairs.csv"
         data.write_text("\n".join(["source,target", *lines]) + "\n", encoding="utf-8")
         model = tiny.save_seq2seq(tmp_path / "t5")
+    if name == "instruction.py":
+        data, model = tiny.write_talks(tmp_path / "talks.jsonl", 80), tiny.save_causal(tmp_path / "llama")
     monkeypatch.setattr(sys, "argv", [name, str(data), str(model), str(tmp_path / "run")])
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     assert (tmp_path / "run" / "report.html").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,17 @@ def save_seq2seq(folder: Path, kind: str = "t5") -> Path:
     words.eos_token = "[SEP]"
     words.save_pretrained(folder)
     return folder
+
+
+def write_talks(path: Path, rows: int, seed: int = 0) -> Path:
+    """Questions; the answer says whether the words praise or blame."""
+    draw, lines = random.Random(seed), []
+    for _ in range(rows):
+        kind = draw.choice([GOOD, BAD])
+        asked = " ".join(draw.sample(PLAIN, draw.randint(2, 6)) + draw.sample(kind, 2))
+        lines.append(json.dumps({"prompt": asked, "completion": "bright warm" if kind is GOOD else "cold dull"}))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
 
 
 def write_reviews(path: Path, rows: int, seed: int = 0) -> Path:

@@ -21,6 +21,7 @@ BUDGETS = {
     "cpu": 2048,
     "cuda": 65536,
 }  # padded tokens asked at once: enough to fill the cores, few enough for their caches
+SEQUENCE = 256  # tokens that rows share: the more, the less is padding, and the more pairs of tokens are masked
 POOL = 50  # steps whose rows are sorted by length together: more pad less, fewer mix better
 
 
@@ -68,7 +69,8 @@ class Batches:
     `accumulation` batches. The rows of a step do not depend on how it is cut into batches of rows. `weights` has one
     number per row, `oversample` goes from 0 (rows as they are) to 1 (every class equally often). A batch of more than
     `at_once` padded tokens is computed in equal pieces, whose gradients add up to the batch's. `augments` change
-    images, anew in each epoch; then a `mix` makes one of two, and the targets shares of `classes`.
+    images, anew in each epoch; then a `mix` makes one of two, and the targets shares of `classes`. With `pack`, rows of
+    any length stand together in a step and share sequences of SEQUENCE tokens, or as long as its longest.
     """
 
     encoded: Encoded
@@ -84,6 +86,7 @@ class Batches:
     augments: Sequence[Augment] = ()
     mix: Mix | None = None
     classes: int = 0
+    pack: bool = False
     _orders: dict[int, list[Rows]] = field(default_factory=dict, repr=False, compare=False)
     _counts: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
@@ -123,7 +126,8 @@ class Batches:
         for start in range(0, len(shuffled), size):
             pool = shuffled[start : start + size]
             # Among rows of one length the order of the shuffle stays.
-            steps += self._cut(pool[np.argsort(self.encoded.lengths[pool], kind="stable")], self.accumulation)
+            lengths = self.encoded.lengths[pool]
+            steps += self._cut(pool if self.pack else pool[np.argsort(lengths, kind="stable")], self.accumulation)
         places = numbers(self.seed, "steps", epoch, row_keys(map(str, range(len(steps)))))
         return [steps[i] for i in np.argsort(places, kind="stable")]
 
@@ -165,6 +169,10 @@ class Batches:
         """One batch, or as few equal pieces of it as have at most `at_once` tokens each (or one row)."""
         if self.at_once is None:
             return [rows]
+        if self.pack:
+            packs = self._packs(rows)
+            fitting = max(1, self.at_once // max(int(self.encoded.lengths[pack].sum()) for pack in packs))
+            return [np.concatenate(packs[i : i + fitting]) for i in range(0, len(packs), fitting)]
         fitting = max(1, self.at_once // max(1, int(self.encoded.lengths[rows].max())))
         return np.array_split(rows, -(-len(rows) // fitting))
 
@@ -172,6 +180,11 @@ class Batches:
         """These rows as they are in this epoch, padded to the longest of them."""
         if self.mix is not None:
             return self._mixed(rows, epoch, self.mix)
+        if self.pack:
+            packs = self._packs(rows)
+            inputs, targets = sharing(self.encoded, packs, self.task, self.pad)
+            owners = np.repeat(np.concatenate(packs), self.encoded.counts[np.concatenate(packs)])
+            return Batch(rows, owners, inputs, targets, torch.from_numpy(self.weights[owners]))
         encoded, places = self.encoded, rows
         if self.augments:
             encoded, places = replace(encoded.take(rows), pixels=self._augmented(rows, epoch)), np.arange(len(rows))
@@ -196,6 +209,37 @@ class Batches:
         """The images of these rows as they are in this epoch."""
         assert self.encoded.pixels is not None, "only images are augmented"
         return augmented(self.encoded.pixels.take(rows), self.encoded.keys[rows], self.augments, self.seed, epoch)
+
+    def _packs(self, rows: Rows) -> list[Rows]:
+        lengths = self.encoded.lengths[rows]
+        return [rows[pack] for pack in packed(lengths, max(int(lengths.max()), SEQUENCE))]
+
+
+def sharing(encoded: Encoded, packs: Sequence[Rows], task: Task, pad: int) -> tuple[dict[str, Tensor], Tensor]:
+    """What `collate` gives of rows that share sequences, pack by pack, and position_ids instead of a mask.
+
+    Positions begin anew with each row, and with each token of padding, by which transformers tells a decoder to keep
+    them apart: no token sees another row's. Krell et al. 2021 (Efficient Sequence Packing without
+    Cross-contamination), section 3.2.
+    """
+    rows = np.concatenate(packs)
+    flat, ends = encoded.take(rows), np.cumsum([0, *map(len, packs)])
+    first = ends[:-1]
+    whole = replace(
+        flat,
+        ids=[flat.ids[i] for i in first],
+        offsets=flat.offsets[ends],
+        targets=flat.targets[first],
+        whole=flat.whole[first],
+    )
+    inputs, targets = task.collate(whole, np.arange(len(packs)), pad)
+    longest = inputs["input_ids"].shape[1]
+    positions = []
+    for pack in packs:
+        parts = [np.arange(length) for length in encoded.lengths[pack].tolist()]
+        positions.append(np.concatenate([*parts, np.zeros(longest - sum(map(len, parts)), dtype=np.int64)]))
+    del inputs["attention_mask"]
+    return {**inputs, "position_ids": torch.from_numpy(np.stack(positions))}, targets
 
 
 def _shares(counts: Rows, toward: float) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,16 +25,18 @@ from finetooth.prepare import Job
 from finetooth.progress import Progress
 from finetooth.readers import read
 from finetooth.run import Run
+from finetooth.seeds import numbers
 from finetooth.table import Answers, AnyOf, Numbers, Predictions, Table, Written
 from finetooth.tasks import NOT_OF_THE_NETWORK, Encoded, named
 
 EXAMPLE = 8  # rows on which a changed head is looked at
 LEVEL = 0.95  # of prediction intervals
+PROMPTS, TOKENS = 100, 32  # prompts in which a language model guesses next tokens, and how many in each
 BY_LABEL = "macro_f1"  # what thresholds of labels are fitted for, one by one
 
 
-def settle(job: Job) -> tuple[Job, Answers, dict[str, Any] | None]:
-    """The net as it will be saved, what it then says of the validation rows, and how its probabilities were calibrated.
+def settle(job: Job) -> tuple[Job, Answers | None, dict[str, Any] | None]:
+    """The net as it will be saved; where that was asked, what it then says of the validation rows, and the calibration.
 
     A net that learnt standardised numbers speaks in their unit from here on, as does the job that comes back.
     """
@@ -43,7 +46,7 @@ def settle(job: Job) -> tuple[Job, Answers, dict[str, Any] | None]:
         moved = unstandardize(job.backbone.net, job.scale.mean, job.scale.deviation, _example(job))
         assert moved, "the task looked at the head when it loaded the model"
         job = replace(job, scale=None)
-    return job, job.look(job.backbone.net), None
+    return job, None, None
 
 
 def calibrate(job: Job) -> tuple[Predictions, dict[str, Any]]:
@@ -172,13 +175,13 @@ def _judge_untuned(run: Run, table: Table, job: Job) -> None:
     how: dict[str, Any] = {"pad": untouched.tokenizer.pad_token_id, "precision": job.plan.precision}
     how["device"] = machine.device()
     nets = [untouched.net.to(machine.device()), job.backbone.net]
-    # In the precision in which the tuned model's validation rows are kept: rounding is no difference between the two.
-    exact = predict(nets[0], job.task, job.validation, [], **{**how, "precision": "fp32"})
-    run.write_predictions("validation-untuned", exact)
+    run.write_predictions("validation-untuned", predict(nets[0], job.task, job.validation, [], **how))
     spent = {"untuned": {"rows": 0, "seconds": perf_counter() - clock}}
     transferred, forgot = {"centroid": None, "h_score": None}, None
     if job.validation.marks is not None:  # a decoder alone has never written what the encoder reads
-        prompts = replace(job.validation, marks=_asked(job.validation))
+        some = np.argsort(numbers(0, "forgotten", 0, job.validation.keys), kind="stable")[:PROMPTS]
+        prompts = job.validation.take(np.sort(some))
+        prompts = replace(prompts, marks=_asked(prompts))
         said = [predict(net, job.task, prompts, [], **how) for net in nets]
         before, after = (p.cells()["token_accuracy"] for p in said)
         units = units_of(table.groups_of(prompts.ids), len(prompts))
@@ -187,10 +190,12 @@ def _judge_untuned(run: Run, table: Table, job: Job) -> None:
 
 
 def _asked(encoded: Encoded) -> NDArray[np.bool_]:
-    """Every token but those of the answers, and but the first of each row, which nothing comes before."""
+    """Of each row at most TOKENS, evenly spread, none of an answer and not the first, which nothing comes before."""
     assert encoded.marks is not None
-    asked = ~encoded.marks
-    asked[encoded.offsets[:-1]] = False
+    asked = np.zeros(len(encoded.marks), dtype=bool)
+    for start, end in pairwise(encoded.offsets.tolist()):
+        free = start + 1 + np.flatnonzero(~encoded.marks[start + 1 : end])
+        asked[free[np.unique(np.linspace(0, len(free) - 1, min(TOKENS, len(free))).astype(np.int64))]] = True
     return asked
 
 

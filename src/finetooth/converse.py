@@ -13,6 +13,7 @@ from finetooth.backbones import written
 from finetooth.seeds import numbers, row_keys
 from finetooth.table import Table
 from finetooth.tasks import Writing, asked, conversation
+from finetooth.twin import Twin
 
 MOST = 200  # rows that are answered: a token takes as long as hundreds that are only read
 SHOWN = 12
@@ -43,14 +44,21 @@ def answered(
 
 
 def compared(
-    task: Writing, before: tuple[Any, Any], after: tuple[Any, Any], table: Table, ids: Sequence[str], max_length: int
+    task: Writing,
+    before: tuple[Any, Any],
+    after: tuple[Any, Any],
+    table: Table,
+    ids: Sequence[str],
+    max_length: int,
+    precision: str,
 ) -> dict[str, Any]:
     """What both models write to the same rows: how well it agrees, with intervals, and some of it side by side."""
     chosen = [ids[i] for i in np.argsort(numbers(0, "answered", 0, row_keys(ids)), kind="stable")[:MOST].tolist()]
     right = [conversation(table, table.position[i])[-1]["content"].strip() for i in chosen]
     longest = max(len(tokens) for tokens in after[1](text_target=right, add_special_tokens=False)["input_ids"])
     room = min(task.longest, int(longest * ROOM) + 1)
-    said = [answered(task, *model, table, chosen, max_length, room) for model in (before, after)]
+    how = (table, chosen, max_length, room)
+    said = [answered(task, Twin(net, precision).net, tokenizer, *how) for net, tokenizer in (before, after)]
     scores = {}
     for agreement in task.agreements:
         first, second = (agreement.rows(each, right) for each in said)

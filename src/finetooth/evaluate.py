@@ -21,7 +21,7 @@ from finetooth.metrics import Metric, units_of
 from finetooth.packaged import cache
 from finetooth.perturb import PERTURBATIONS, perturbed, robustness
 from finetooth.perturb_images import IMAGE_PERTURBATIONS, perturbed_images
-from finetooth.predict import predict
+from finetooth.predict import exact, predict
 from finetooth.readers import HUB, read
 from finetooth.report import detail, opened, up_to_date, with_intervals, write_report
 from finetooth.run import WEIGHTS, Run
@@ -34,7 +34,8 @@ from finetooth.tasks import Writing, named, reading
 def evaluate(
     run: Run | str | Path, table: Table | None = None, *, metrics: Sequence[Metric] = (), slices: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Open the seal on the run's test rows, score the tuned model on them in fp32, and write the report anew.
+    """Open the seal on the run's test rows, score the tuned model on them in fp32 (answers in words as the run does),
+    and write the report anew.
 
     `table` is the run's own data, where it has moved; `slices` are columns to tell the scores by, besides the plan's.
     The opening is entered in the ledger of the run and in the user's, where openings are counted by test rows: fifty
@@ -59,13 +60,14 @@ def evaluate(
     # Before the seal is opened: a model that does not load has seen nothing. Answers in words have no other baseline.
     tuned, untouched = _tuned(run), _untuned(run) if named(run.plan.task).kind == "texts" else None
     _enter(run, f"evaluate {run.path.resolve().name}")
-    run.write_predictions("test", _answers(run, tuned, table, split.test, "fp32"))
+    precision = exact(named(run.plan.task), run.plan.precision)
+    run.write_predictions("test", _answers(run, tuned, table, split.test, precision))
     for other in beside:
-        other.write_predictions("test", _answers(other, _tuned(other), table, split.test, "fp32"))
+        other.write_predictions("test", _answers(other, _tuned(other), table, split.test, precision))
     if untouched is None:
         others, missing = asked_again(run, table, _rows(run, table, split.test))
     else:
-        others, missing = {"untuned": _answers(run, untouched, table, split.test, "fp32")}, {}
+        others, missing = {"untuned": _answers(run, untouched, table, split.test, precision)}, {}
     for name, p in others.items():
         run.write_predictions(f"test-{name}", p)
     report = opened(run.json("report.json"), run, table, known, others, missing)
@@ -175,7 +177,7 @@ def _conversed(
     p, plan, task = run.predictions("test"), run.plan, named(run.plan.task)
     assert isinstance(task, Writing), "answers in words are written"
     lengths = dict(zip(p.ids, p.labels.tolist(), strict=True))
-    said = compared(task, untouched, tuned, table, p.ids, int(plan.max_length))
+    said = compared(task, untouched, tuned, table, p.ids, int(plan.max_length), plan.precision)
     found = by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns])
     return {"slices": found, "robustness": None, "written": said}
 

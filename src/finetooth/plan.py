@@ -60,6 +60,7 @@ LATER: dict[str, Any] = {
 }
 LARGEST = 20 << 30  # bytes
 ADAPTER_RATE = 1e-3
+PROMPT_RATE = 1e-2
 LATER_TASKS = ("token-classification",)
 
 
@@ -130,7 +131,7 @@ class Lora(Section):
     """Small matrices beside those of the blocks learn in their place; PEFT's names."""
 
     type: Literal["lora"] = "lora"
-    """The kind of adapter."""
+    """The kind of adapter: lora; of language models prompt, prefix or p-tuning as well."""
     r: Annotated[Whole, Field(ge=1)] = 8
     """The rank of the small matrices."""
     lora_alpha: Annotated[Number, Field(gt=0)] | None = None
@@ -143,6 +144,48 @@ class Lora(Section):
     """Scale by lora_alpha / sqrt(r) instead, for large ranks (rsLoRA)."""
     target_modules: list[str] | Auto = "auto"
     """Which linear layers of a block, by the last part of their names; `auto` is every one."""
+
+
+class Soft(Section):
+    """Virtual tokens that learn before each text, while the network stays as it is."""
+
+    num_virtual_tokens: Annotated[Whole, Field(ge=1)] = 20
+    """Of prompt, prefix and p-tuning: how many tokens that are no words stand before each text."""
+
+
+class Prompt(Soft):
+    """Their embeddings learn, beginning with those of words drawn at random."""
+
+    type: Literal["prompt"] = "prompt"
+    """The kind of adapter."""
+
+
+class Prefix(Soft):
+    """Their keys and values learn, in every block."""
+
+    type: Literal["prefix"] = "prefix"
+    """The kind of adapter."""
+    prefix_projection: bool = False
+    """Of prefix: a small network makes the keys and values while they learn; many parameters, of which few are kept."""
+
+
+class PTuning(Soft):
+    """A small network makes their embeddings while they learn."""
+
+    type: Literal["p-tuning"] = "p-tuning"
+    """The kind of adapter."""
+    encoder_hidden_size: Annotated[Whole, Field(ge=1)] | None = None
+    """Of p-tuning: the width of the small network; null is the model's."""
+
+
+ADAPTERS: dict[str, type[Section]] = {"lora": Lora, "prompt": Prompt, "prefix": Prefix, "p-tuning": PTuning}
+
+
+def _lora_if_unsaid(adapter: Any) -> Any:
+    return {"type": "lora", **adapter} if isinstance(adapter, dict) else adapter
+
+
+Adapter = Annotated[Lora | Prompt | Prefix | PTuning, Field(discriminator="type")]
 
 
 class SplitPlan(Section):
@@ -249,6 +292,9 @@ class Plan(Section):
     labels: how much a row counts for a label that is true of it."""
     oversample: bool | Share = False
     """true: rows of every class equally often in an epoch of unchanged length; 0.5 goes half the way there."""
+    packing: bool = False
+    """Of language models: rows of a step share sequences and do not see each other, instead of rows of like length
+    padded to the longest."""
     augment: list[Part] = []
     """What training images become, anew in each epoch: crop, flip, colour, randaugment, and last mixup or cutmix, by
     name or with options ([{name: crop, scale: 0.5}, flip]); in Python a function, (image, generator) -> image."""
@@ -262,9 +308,10 @@ class Plan(Section):
     """Stop after so many looks in a row without a better one."""
     metric_for_best_model: str = "auto"
     """Chooses the epoch that is kept. A metric of your own is module:name, with --allow-code module."""
-    adapter: Lora | None = None
-    """Leave the pre-trained weights as they are and learn small matrices beside them: {type: lora, r: 8}. They are
-    merged into the saved model, and kept as PEFT has them beside it."""
+    adapter: Annotated[Adapter | None, BeforeValidator(_lora_if_unsaid)] = None
+    """Leave the pre-trained weights as they are and learn small matrices beside them, {type: lora, r: 8}, which are
+    merged into the saved model; or tokens before each text, {type: prompt, num_virtual_tokens: 20}, which cannot be.
+    Both are kept as PEFT has them."""
     threshold: str | dict[str, dict[str, Number]] = "argmax"
     """How probabilities become answers: argmax (the likeliest; of several labels those from a half on), auto or a
     metric (fitted on validation rows), or what mistakes cost, {true class: {answered class: cost}}. It moves labels,
@@ -322,8 +369,19 @@ class Plan(Section):
             yield "label_smoothing", "loss", "it is the cross-entropy's targets that are smoothed"
         if mixing_of(self.augment) and self.loss not in ("auto", "cross-entropy"):
             yield "augment: mixup or cutmix", "loss", "it is the cross-entropy that takes shares of classes for targets"
+        if self.packing and isinstance(self.adapter, Soft):
+            yield "packing", "adapter", "its tokens would stand before the first row of a sequence alone"
         if self.adapter is not None and self.freeze == "all":
             yield "freeze: all", "adapter", "only the head learns, so an adapter would not"
+        elif isinstance(self.adapter, Soft) and self.freeze not in ("auto", 0):
+            yield (
+                f"freeze: {self.freeze}",
+                "adapter",
+                "its tokens stand below the lowest block, so no state is the same",
+            )
+        elif isinstance(self.adapter, Soft) and (self.layer_decay != 1.0 or self.unfreeze_every is not None):
+            key = "layer_decay" if self.layer_decay != 1.0 else "unfreeze_every"
+            yield key, "adapter", "of the layers none learns; leave it away"
         if self.class_weights is not None and self.oversample:
             yield "class_weights", "oversample", "rare classes would be favoured twice"
 
@@ -471,27 +529,32 @@ def _later(name: str, given: Any, key: str) -> bool:
     return name in LATER
 
 
-def section_of(field: FieldInfo) -> type[Section] | None:
-    """The part of the plan that a key opens, where it opens one."""
-    kinds = (field.annotation, *get_args(field.annotation))
-    sections = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section))
-    return next((kind for kind in sections if kind is not Use), None)  # a function of one's own is no part of the plan
+def sections_of(field: FieldInfo) -> list[type[Section]]:
+    """The parts of the plan of which a key opens one, where it opens any."""
+    arms: list[Any] = [field.annotation]
+    for arm in arms:
+        arms += get_args(arm)
+    sections = [arm for arm in arms if isinstance(arm, type) and issubclass(arm, Section)]
+    return [section for section in sections if section is not Use]  # a function of one's own is no part of the plan
 
 
 def _place(error: Any) -> list[str]:
     """The key that an error of pydantic speaks of, without its names for the arms of a union."""
     arms = ("constrained", "literal", "function", "float", "int")
-    return [str(part) for part in error["loc"] if not str(part).startswith(arms)]
+    return [str(part) for part in error["loc"] if not str(part).startswith(arms) and part not in ADAPTERS]
 
 
 def _sentence(error: Any) -> str:
     place = _place(error)
     key, section = place[-1] if place else "", Plan
     for parent in place[:-1]:
-        inner = section_of(section.model_fields[parent]) if parent in section.model_fields else None
-        if inner is None:
+        inner = sections_of(section.model_fields[parent]) if parent in section.model_fields else []
+        if not inner:
             break
-        section = inner  # type: ignore[assignment]
+        told = (ADAPTERS[part] for part in error["loc"] if part in ADAPTERS)
+        section = inner[0] if len(inner) == 1 else next(told)  # type: ignore[assignment]
+    if error["type"] == "union_tag_invalid":
+        return f"{'.'.join(place)}.type: '{error['ctx']['tag']}' is not known; {nearest(error['ctx']['tag'], ADAPTERS)}"
     if error["type"] == "extra_forbidden":
         known = [*section.model_fields, *(LATER if section is Plan else ())]
         known += ["preset"] if section is SplitPlan else []  # type: ignore[comparison-overlap]
@@ -539,6 +602,9 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
         decide("head_learning_rate", 1e-3, "the head is new and starts from nothing")
     if plan.freeze == "all":
         decide("learning_rate", chosen.get("head_learning_rate", plan.head_learning_rate), "only the head learns")
+    if isinstance(plan.adapter, Soft):
+        decide("learning_rate", PROMPT_RATE, "virtual tokens have far to go, and nothing else moves")
+        decide("freeze", 0, "they stand below the lowest block, so no state of it is the same for long")
     if plan.adapter is not None:
         decide("learning_rate", ADAPTER_RATE, "an adapter starts from nothing, and there is little of it")
     decide("learning_rate", 1e-4 if small else 5e-5, f"{'a small' if small else 'a large'} model, {size}")

@@ -15,7 +15,7 @@ from torch import nn
 
 from finetooth import duplicates, labels, machine, rates, schedules, splits
 from finetooth.augment import AUGMENTS, MIXES
-from finetooth.backbones import Backbone, Layers, at_size, by_batch
+from finetooth.backbones import Backbone, Layers, at_size, by_batch, keeps_apart
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
@@ -111,6 +111,7 @@ class Job:
             augments=[made(part, AUGMENTS) for part in plan.augment if part not in mixing],
             mix=next((made(part, MIXES) for part in mixing), None),
             classes=len(self.names),
+            pack=plan.packing,
         )
 
     @property
@@ -157,6 +158,8 @@ class Job:
         limit = None if self.plan.cache == "off" or self.plan.augment else int(self.plan.cache)
         if self.plan.augment and self.plan.cache != "off" and frozen(self.backbone.layers.deepest):
             self.progress.say("what is frozen is computed again each time: augmented images are others in each epoch")
+        if self.plan.packing:
+            limit = None  # what is kept of a row has no place in a sequence of several
         pad, layers = self.backbone.tokenizer.pad_token_id, self.backbone.layers
         prefix = Prefix(layers, self.task, self.rows, pad, limit, self.progress, stores())
         return prefix.ask(net, frozen, lasting)
@@ -242,6 +245,10 @@ class Material:
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
         how: dict[str, Any] = {"dropout": plan.dropout, "scratch": scratch, "adapter": adapter}
         backbone = task.load(self.model, names, seed=plan.seed, image_size=plan.image_size, **how)
+        if plan.packing and not keeps_apart(backbone.net):
+            raise PlanError(
+                f"packing: to {self.model} rows that share a sequence are not what they are alone; leave it away."
+            )
         facts = _facts(table, split, backbone, task, names, plan)
         if plan.image_size is None and self.seen is not None:
             backbone, size = _sized(backbone, self.seen)
@@ -310,7 +317,8 @@ class Material:
 
     def folds(self, plan: Plan, folds: int, repeat: int = 0) -> list[Split]:
         """What is not sealed in folds, each with another part to validate on. Raises DataError."""
-        how: dict[str, Any] = {"seed": plan.split.seed, "stratify": plan.split.stratify, "near": self.clusters[1]}
+        stratify = plan.split.stratify and self.task.kind != "texts"
+        how: dict[str, Any] = {"seed": plan.split.seed, "stratify": stratify, "near": self.clusters[1]}
         how["strata"] = labels.strata(self.table, self.task.kind)
         return [*splits.kfold(self.table, self.split, folds, repeat=repeat, **how)]
 
@@ -385,6 +393,8 @@ def refuse_senseless(plan: Plan, task: Task) -> None:
     name = plan.loss.get("name") if isinstance(plan.loss, dict) else plan.loss
     if isinstance(name, str) and name not in {"auto", *task.losses}:
         raise PlanError(f"loss: {name} is not for this task; {nearest(name, ['auto', *task.losses])}")
+    if plan.packing and task.kind != "texts":
+        raise PlanError("packing: is for language models, which learn single tokens; leave it away.")
     if task.kind == "one-of":
         return
     unset: dict[str, Any] = {"oversample": False, "label_smoothing": 0.0}

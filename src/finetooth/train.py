@@ -16,6 +16,7 @@ from finetooth.history import Epoch, Step, passed
 from finetooth.loop import State, fit
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
+from finetooth.predict import exact
 from finetooth.prepare import Job, Material, decisions, findings
 from finetooth.progress import Heeding, Progress, Silent
 from finetooth.report import trained, write_report
@@ -172,16 +173,18 @@ def _end(
     progress: Progress,
     again: Callable[[Run, Plan], None] | None,
 ) -> None:
-    """The model, what it says of the validation rows in fp32, as transformers will, the baselines, and the report."""
+    """The model, what it says of the validation rows as it was saved, the baselines, and the report."""
     clock = perf_counter()
     job, p, calibration = settle(job)
     if job.backbone.adapted:
         job.backbone.save_adapter(run.adapter)
-        gap = job.backbone.merge()
-        progress.say(f"{run.adapter}: the adapter as PEFT reads it; merged into the saved model, to {gap:.1g} a logit")
+        how = "it stands before the texts of the saved model, which is as it was"
+        if not job.backbone.prompted:
+            how = f"merged into the saved model, to {job.backbone.merge():.1g} a logit"
+        progress.say(f"{run.adapter}: the adapter as PEFT reads it; {how}")
     job.backbone.save(run.model)
-    if job.plan.precision != "fp32" or run.adapter.exists():
-        p = job.look(job.backbone.net, precision="fp32")
+    if p is None or job.plan.precision != "fp32" or run.adapter.exists():
+        p = job.look(job.backbone.net, precision=exact(job.task, job.plan.precision))
     p, rule = decided(job.plan, job.metrics, p)
     if p.decisions is not None:
         run.write_decisions(p.decisions)

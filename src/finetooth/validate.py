@@ -18,7 +18,7 @@ from finetooth.durable import in_one_stroke
 from finetooth.errors import Interrupted, PlanError, RunError
 from finetooth.metrics import Metric, finite
 from finetooth.plan import Plan
-from finetooth.prepare import Material, decisions
+from finetooth.prepare import Job, Material, decisions
 from finetooth.progress import Heeding, Progress, Silent
 from finetooth.report import validated, words, write_validated
 from finetooth.resume import refuse_changes
@@ -69,10 +69,6 @@ def validate(
     if not going_on:
         run.refuse_occupied()
     material = Material.of(table, plan, model, rows=rows, metrics=metrics)
-    if material.task.kind == "texts":
-        raise PlanError(
-            "task: cross-validation is not there for instruction and seq2seq in this version; use train and evaluate."
-        )
     dealt = deal(material, plan, folds, repeats)
     job = material.job(plan)
     further = {"folds": folds, "repeats": repeats, "metrics": sorted(material.metrics)}
@@ -159,11 +155,7 @@ def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tup
     best = stops.best(job.goal, history)
     seconds = {"train": perf_counter() - clock}
     clock = perf_counter()
-    training, others = (
-        Rows.of(material.table, ids, material.names, material.task) for ids in (fold.split.train, fold.split.validation)
-    )
-    fitted, left_out = baselines.without_network(training)
-    guessed = {name: job.scored(baseline.predict(others)) for name, baseline in fitted.items()}
+    guessed, left_out = _guessed(material, job, fold)
     seconds["baselines"] = perf_counter() - clock
     kept = {
         "repeat": fold.repeat,
@@ -180,6 +172,18 @@ def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tup
         "seconds": seconds,
     }
     return kept, seen[best][1]
+
+
+def _guessed(material: Material, job: Job, fold: Fold) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """How baselines score on the fold's other rows, and why one is missing; of answers in words the model as it was."""
+    if job.task.kind == "texts":
+        untouched = job.task.load(material.model, job.names, seed=job.plan.seed)
+        return {"untuned": job.scored(job.look(untouched.net.to(machine.device())))}, {}
+    training, others = (
+        Rows.of(material.table, ids, material.names, material.task) for ids in (fold.split.train, fold.split.validation)
+    )
+    fitted, left_out = baselines.without_network(training)
+    return {name: job.scored(baseline.predict(others)) for name, baseline in fitted.items()}, left_out
 
 
 def write_out_of_fold(run: Run, said: Sequence[tuple[Fold, Answers]]) -> None:

@@ -31,6 +31,25 @@ def test_attention_is_torchs(masked: bool, dtype: torch.dtype) -> None:
         torch.testing.assert_close(ours, theirs, **close)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("asked", [1, 7])
+def test_heads_that_share_keys_and_see_the_past_alone(masked: bool, asked: int) -> None:
+    """As decoders ask: four heads on two keys, positions handed down, no mask where no row is padded."""
+    torch.manual_seed(0)
+    query = torch.randn(3, 4, asked, 8, requires_grad=True)
+    made = [query, *[torch.randn(3, 2, 7, 8, requires_grad=True) for _ in range(2)]]
+    mask = torch.ones(3, 1, asked, 7, dtype=torch.bool).tril(7 - asked)
+    mask[1, :, :, 5:] = False
+    module = nn.Module()
+    module.is_causal, module.num_key_value_groups = True, 2
+    found = []
+    for ask in (attention, sdpa_attention_forward):
+        output = ask(module, *made, mask if masked else None, position_ids=torch.arange(7)[None], use_cache=True)[0]
+        found.append([output, *torch.autograd.grad(output.square().sum(), made)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_a_decoder_still_sees_the_past_alone(kind: str) -> None:
     small = {"vocab_size": 40, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,23 @@ import numpy as np
 import pytest
 import torch
 import transformers as tf
+from pyarrow import parquet
 
 import finetooth as ft
-from finetooth.errors import DataError, ModelError, PlanError
+from finetooth.backbones import load_classifier
+from finetooth.errors import DataError, Interrupted, ModelError, PlanError, RunError
 from finetooth.loop import fit
 from finetooth.prepare import Job, prepare
+from finetooth.tasks import TASKS
 from tests import tiny
+from tests.test_train import StopAt
 
 PLAN: dict[str, Any] = {"epochs": 8, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-2, "freeze": 0}
 
 
 @pytest.fixture(scope="module")
 def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """300 questions; the answer says whether the words praise or blame."""
-    path, draw = tmp_path_factory.mktemp("talks") / "talks.jsonl", random.Random(0)
-    rows = []
-    for _ in range(300):
-        kind = draw.choice([tiny.GOOD, tiny.BAD])
-        asked = " ".join(draw.sample(tiny.PLAIN, draw.randint(2, 6)) + draw.sample(kind, 2))
-        rows.append({"prompt": asked, "completion": "bright warm" if kind is tiny.GOOD else "cold dull"})
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    return path
+    return tiny.write_talks(tmp_path_factory.mktemp("talks") / "talks.jsonl", 300)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +78,57 @@ def test_pieces_of_a_batch_make_the_gradient_of_the_whole(talks: Path, llama: Pa
         torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-4, atol=1e-5)
 
 
+SMALL: dict[str, Any] = {"vocab_size": 40, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+LLAMAS: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+DECODERS: dict[str, Any] = {
+    "llama": lambda: tf.LlamaConfig(**SMALL, **LLAMAS, num_key_value_heads=1),
+    "qwen2": lambda: tf.Qwen2Config(**SMALL, **LLAMAS, num_key_value_heads=1),
+    "gemma": lambda: tf.GemmaConfig(**SMALL, **LLAMAS, num_key_value_heads=1, head_dim=8),
+    "gpt2": lambda: tf.GPT2Config(**SMALL, n_embd=16, n_layer=2, n_head=2, n_positions=64),
+    "gpt-neox": lambda: tf.GPTNeoXConfig(**SMALL, **LLAMAS, max_position_embeddings=64),
+    "bloom": lambda: tf.BloomConfig(**SMALL, hidden_size=16, n_layer=2, n_head=2),
+}
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_rows_that_share_a_sequence_give_the_loss_and_the_gradients_of_rows_alone(
+    kind: str, talks: Path, llama: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    tf.AutoModelForCausalLM.from_config(DECODERS[kind]()).save_pretrained(tmp_path)
+    tf.AutoTokenizer.from_pretrained(llama).save_pretrained(tmp_path)
+    if kind == "bloom":  # its positions are counted from the mask
+        with pytest.raises(PlanError, match="rows that share a sequence are not what they are alone"):
+            of(talks, tmp_path, packing=True)
+        return
+    job = of(talks, tmp_path, packing=True, dropout=0.0)
+    net, apart = job.backbone.net, replace(job.batches, pack=False)
+    rows, found = job.batches.order(0)[0], []
+    sequences = job.batches.batch(rows).inputs["input_ids"].shape[0]
+    assert sequences < len(rows) == apart.batch(rows).inputs["input_ids"].shape[0]
+    for batches in (job.batches, apart):
+        batch = batches.batch(rows)
+        losses = job.recipe.loss(job.task.logits(net, batch.inputs), batch.targets)
+        net.zero_grad()
+        losses.sum().backward()
+        sums = {row: losses.detach()[torch.from_numpy(batch.owners == row)] for row in rows.tolist()}
+        found.append((sums, {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}))
+    for ours, theirs in zip(*found, strict=True):
+        for key in theirs:
+            torch.testing.assert_close(ours[key], theirs[key], rtol=1e-5, atol=1e-5)
+
+
+def test_a_packed_run_goes_through_every_row_and_learns(talks: Path, llama: Path, tmp_path: Path) -> None:
+    job = of(talks, llama, packing=True)
+    pieces = [batch for step in replace(job.batches, at_once=600)(0) for batch in step]
+    assert sorted(np.concatenate([batch.rows for batch in pieces]).tolist()) == list(range(len(job.training)))
+    assert max(batch.inputs["input_ids"].numel() for batch in pieces) <= 600
+    run = ft.train(ft.read(talks), ft.Plan.of({**PLAN, "packing": True}), model=str(llama), out=tmp_path / "run")
+    assert run.epochs[-1].scores["loss"] < run.epochs[0].scores["loss"] / 2
+    with pytest.raises(PlanError, match="packing and adapter contradict each other"):
+        of(talks, llama, packing=True, adapter={"type": "prompt"})
+
+
 def test_it_learns_to_answer_and_is_judged_against_the_model_as_it_was(run: ft.Run) -> None:
     report = ft.evaluate(run)
     assert report["task"] == "instruction" and set(report["baselines"]) == {"untuned"}
@@ -127,6 +174,81 @@ def test_an_adapter_alone_learns_and_loads_in_peft_alone(talks: Path, llama: Pat
     assert torch.equal(merged.model.norm.weight, base.model.norm.weight)
 
 
+SOFT: dict[str, dict[str, Any]] = {
+    "prompt": {"num_virtual_tokens": 4},
+    "prefix": {"num_virtual_tokens": 3, "prefix_projection": True},
+    "p-tuning": {"num_virtual_tokens": 4},
+}
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it
+@pytest.mark.filterwarnings("ignore:Position ids are not supported:UserWarning")  # which it counts by itself
+@pytest.mark.parametrize("kind", SOFT)
+def test_tokens_before_each_text_alone_learn_and_load_in_peft_alone(
+    kind: str, talks: Path, llama: Path, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    table, plan = ft.read(talks), ft.Plan.of({**PLAN, "freeze": "auto", "adapter": {"type": kind, **SOFT[kind]}})
+    run = ft.train(table, plan, model=str(llama), out=tmp_path / "run")
+    history = [epoch.scores["loss"] for epoch in run.epochs]
+    assert history[-1] < history[0] and run.plan.freeze == 0
+    base = tf.AutoModelForCausalLM.from_pretrained(llama)
+    kept = tf.AutoModelForCausalLM.from_pretrained(run.model)
+    for own, before in zip(kept.parameters(), base.parameters(), strict=True):
+        assert torch.equal(own, before)
+    theirs = PeftModel.from_pretrained(base, run.adapter).eval()
+    ours, tokenizer = TASKS["instruction"].tuned(run.model)
+    task, ids = TASKS["instruction"], list(run.split.validation)
+    inputs, targets = task.collate(task.encode(table, ids, [], tokenizer, 48), np.arange(len(ids)), 0)
+    reads = inputs.pop("reads")
+    with torch.inference_mode():
+        logits = theirs(**inputs).logits[:, -reads.shape[1] :][reads]
+        torch.testing.assert_close(task.logits(ours, {**inputs, "reads": reads}), logits, rtol=1e-5, atol=1e-5)
+    p = run.predictions("validation")
+    told = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+    assert float(told) == pytest.approx(p.said[:, 0].sum(), abs=1e-3)
+    # A prompt is answered in one way, whatever stands beside it.
+    alone = [ft.replies(run, table, [row_id]).texts[0] for row_id in ids[:4]]
+    assert ft.replies(run, table, ids).texts[:4] == alone
+    asked = [table.inputs[table.position[row_id]][0] for row_id in ids[:4]]
+    for text, answer in zip(asked, alone, strict=True):
+        turn = [{"role": "user", "content": text}]
+        told = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        how: dict[str, Any] = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0, "eos_token_id": 3}
+        out = theirs.generate(input_ids=told["input_ids"], attention_mask=told["attention_mask"], **how)
+        said = tokenizer.decode(out[0, told["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        assert said.startswith(answer) and (answer or not said)
+
+
+def test_tokens_before_each_text_are_resumed_and_judged(talks: Path, llama: Path, tmp_path: Path) -> None:
+    plan = ft.Plan.of({**PLAN, "epochs": 3, "freeze": "auto", "adapter": {"type": "prompt", "num_virtual_tokens": 4}})
+    whole = ft.train(ft.read(talks), plan, model=str(llama), out=tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        ft.train(ft.read(talks), plan, model=str(llama), out=tmp_path / "run", progress=StopAt(20))
+    again = ft.train(ft.read(talks), plan, model=str(llama), out=tmp_path / "run", resume=True)
+    np.testing.assert_array_equal(again.predictions("validation").said, whole.predictions("validation").said)
+    report = ft.evaluate(again)
+    assert report["test"]["loss"]["value"] < report["baselines"]["untuned"]["test"]["loss"]
+    assert "PeftModel" in (again.model / "README.md").read_text()
+    (again.adapter / "adapter_config.json").write_text("{}")
+    with pytest.raises(RunError, match=r"adapter_config\.json: not as training left it"):
+        ft.evaluate(again)
+
+
+def test_where_tokens_before_each_text_do_not_go(talks: Path, llama: Path, tiny_bert: Path) -> None:
+    with pytest.raises(PlanError, match="freeze: 1 and adapter contradict each other"):
+        of(talks, llama, freeze=1, adapter={"type": "prompt"})
+    with pytest.raises(PlanError, match=r"adapter\.type: 'promt' is not known; did you mean 'prompt'"):
+        ft.Plan.of({"adapter": {"type": "promt"}})
+    with pytest.raises(PlanError, match=r"unknown key .adapter\.r.: .*num_virtual_tokens"):
+        ft.Plan.of({"adapter": {"type": "prompt", "r": 8}})
+    with pytest.raises(PlanError, match="prefix is for causal language models in this version"):
+        load_classifier(
+            str(tiny_bert), ["a", "b"], adapter=ft.Plan.of({"adapter": {"type": "prefix"}}).values()["adapter"]
+        )
+
+
 def test_conversations_in_one_column_and_predict_for_questions_alone(
     talks: Path, llama: Path, run: ft.Run, tmp_path: Path
 ) -> None:
@@ -156,12 +278,31 @@ def test_rows_whose_answer_is_cut_away_are_refused(talks: Path, llama: Path) -> 
 
 
 def test_what_is_not_there_for_it_is_refused_in_words(talks: Path, llama: Path, tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="cross-validation is not there for instruction"):
-        ft.validate(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "crossed", folds=3)
     with pytest.raises(PlanError, match="--scratch: a language model knows nothing"):
         ft.train(ft.read(talks), ft.Plan.of(PLAN), model=str(llama), out=tmp_path / "run", scratch=True)
     with pytest.raises(PlanError, match="class_weights: found auto, but there are no classes"):
         of(talks, llama, class_weights="auto")
+
+
+def test_cross_validation_is_against_the_model_as_it_was(talks: Path, llama: Path, tmp_path: Path) -> None:
+    table, plan = ft.read(talks), ft.Plan.of({**PLAN, "epochs": 3})
+    report = ft.validate(table, plan, model=str(llama), out=tmp_path / "folds", folds=3, rows=120)
+    assert set(report["baselines"]) == {"untuned"} and report["verdict"]["answer"] == "better"
+    assert report["scores"]["perplexity"]["value"] < report["baselines"]["untuned"]["scores"]["perplexity"]
+    kept = parquet.read_table(tmp_path / "folds" / "out_of_fold.parquet")
+    assert sorted(kept["id"].to_pylist()) == sorted({*kept["id"].to_pylist()}) and kept.num_rows > 120
+    pooled = sum(kept["surprise"].to_pylist()) / sum(kept["label"].to_pylist())
+    assert report["pooled"]["loss"]["value"] == pytest.approx(pooled, rel=1e-6)
+    assert "the model before tuning" in (tmp_path / "folds" / "report.html").read_text()
+
+
+def test_a_search_finds_a_rate_for_answers_in_words(talks: Path, llama: Path, tmp_path: Path) -> None:
+    space: dict[str, Any] = {"learning_rate": [1e-6, 1e-2]}
+    plan = ft.Plan.of({**PLAN, "epochs": 2, "learning_rate": "auto"})
+    found = ft.search(
+        ft.read(talks), plan, model=str(llama), out=tmp_path / "search", space=space, trials=2, tuner="grid", rows=100
+    )
+    assert found["best"]["values"]["learning_rate"] == 1e-2
 
 
 def test_answers_in_words_are_not_taken_for_classes(talks: Path) -> None:

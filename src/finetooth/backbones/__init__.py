@@ -1,6 +1,6 @@
 """Backbones: a pre-trained model, loaded, with its layers listed by depth, and cut in two at one of them."""
 
-from finetooth.backbones.causal import load_causal, load_tuned_causal, read_at, written
+from finetooth.backbones.causal import keeps_apart, load_causal, load_tuned_causal, read_at, written
 from finetooth.backbones.cut import Cut, cut, difference, ragged
 from finetooth.backbones.first import first_alone
 from finetooth.backbones.head import cool, movable, unstandardize
@@ -28,6 +28,7 @@ __all__ = [
     "evaluating",
     "first_alone",
     "int8",
+    "keeps_apart",
     "layers",
     "load_causal",
     "load_classifier",

@@ -1,12 +1,16 @@
-"""Adapters: small matrices beside the pre-trained ones learn in their place. PEFT makes them and names their files.
+"""Adapters: small matrices beside the pre-trained ones, or tokens before each text, learn in place of the network.
 
-Hu et al. 2022 (LoRA), section 4.1; with `use_dora` Liu et al. 2024 (DoRA), section 4.1; with `use_rslora` Kalajdzievski
-2023 (A Rank Stabilization Scaling Factor), section 3.2.
+PEFT makes them and names their files. Hu et al. 2022 (LoRA), section 4.1; with `use_dora` Liu et al. 2024 (DoRA),
+section 4.1; with `use_rslora` Kalajdzievski 2023 (A Rank Stabilization Scaling Factor), section 3.2. Of tokens: Lester
+et al. 2021 (Prompt Tuning), section 2; Li and Liang 2021 (Prefix-Tuning), section 4; Liu et al. 2021 (P-tuning),
+section 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +21,64 @@ from torch import Tensor, nn
 from finetooth.backbones.layers import Layers, evaluating, stacks_of
 from finetooth.errors import ModelError, PlanError, nearest
 
-MARK = "lora_"  # in the name of every parameter that PEFT's LoRA brings
+MARKS = ("lora_", "prompt_encoder.")  # in the names of the parameters that PEFT brings
 
 
-def adapt(net: Any, adapter: Mapping[str, Any], task_type: str) -> None:
-    """Put an adapter beside the matrices of every block, in place; at first it changes nothing.
+def adapt(net: Any, adapter: Mapping[str, Any], task_type: str) -> Any:
+    """The net with an adapter: beside the matrices of every block, in place, or as tokens before each text, around it.
 
-    `adapter` is the plan's, with PEFT's names, as is `task_type`; without `target_modules` every linear layer of a
-    block has one (Dettmers et al. 2023, QLoRA, section 4). Raises PlanError for target_modules that no block has.
+    `adapter` is the plan's, with PEFT's names, as is `task_type`. Raises PlanError where it does not fit the net.
+    """
+    if adapter["type"] != "lora":
+        return _prompted(net, adapter, task_type)
+    _put_beside(net, adapter, task_type)
+    return net
+
+
+def prompted(net: Any) -> bool:
+    """Whether what learns are tokens before each text."""
+    return any(config.is_prompt_learning for config in getattr(net, "peft_config", {}).values())
+
+
+def with_prompt(net: Any, folder: Path) -> Any:
+    """The net with the tokens that `save_adapter` kept in this folder, where it did; else the net itself."""
+    from peft import PeftConfig, PeftModel
+
+    if not (folder / "adapter_config.json").is_file() or not PeftConfig.from_pretrained(folder).is_prompt_learning:
+        return net
+    with _without_warning():
+        return PeftModel.from_pretrained(net, folder)
+
+
+def _prompted(net: Any, adapter: Mapping[str, Any], task_type: str) -> Any:
+    from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
+
+    kind, how = adapter["type"], {key: value for key, value in adapter.items() if key != "type"}
+    if task_type != "CAUSAL_LM":
+        raise PlanError(f"adapter: {kind} is for causal language models in this version; take {{type: lora}} here.")
+    if kind == "prompt":
+        config = PromptTuningConfig(**how, task_type=task_type, prompt_tuning_init="SAMPLE_VOCAB")
+    elif kind == "prefix":
+        config = PrefixTuningConfig(**how, task_type=task_type)
+    else:
+        config = PromptEncoderConfig(**how, task_type=task_type)
+    with _without_warning():
+        return get_peft_model(net, config)
+
+
+@contextmanager
+def _without_warning() -> Iterator[None]:
+    """PEFT asks transformers for a name that is retired, which no user can help."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
+
+
+def _put_beside(net: Any, adapter: Mapping[str, Any], task_type: str) -> None:
+    """An adapter beside the matrices of every block; at first it changes nothing.
+
+    Without `target_modules` every linear layer of a block has one (Dettmers et al. 2023, QLoRA, section 4). Raises
+    PlanError for target_modules that no block has.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -49,13 +103,22 @@ def adapt(net: Any, adapter: Mapping[str, Any], task_type: str) -> None:
 def unlearning(net: nn.Module, layers: Layers, *, head: bool) -> frozenset[str]:
     """The parameters that an adapted network keeps as they are: all but the adapters' and a new `head`'s."""
     named = layers.parameters.items()
-    return frozenset(name for name, depth in named if MARK not in name and (depth > 0 or not head))
+    own = [name for name in layers.parameters if any(mark in name for mark in MARKS)]
+    return frozenset(name for name, depth in named if name not in own and (depth > 0 or not head))
 
 
 def save_adapter(net: Any, layers: Layers, source: str, folder: Path) -> None:
     """adapter_config.json and adapter_model.safetensors as PEFT reads them, the head among `modules_to_save`."""
     from peft import get_peft_model_state_dict
 
+    if prompted(net):
+        folder.mkdir(exist_ok=True)
+        config, whole = net.peft_config["default"], get_peft_model_state_dict(net)
+        config.base_model_name_or_path, config.inference_mode = source, True
+        config.save_pretrained(folder)
+        config.inference_mode = False
+        save_file({name: each.contiguous() for name, each in whole.items()}, folder / "adapter_model.safetensors")
+        return
     learnt = {name for name, depth in layers.parameters.items() if depth == 0} - layers.still
     heads = sorted({name.rpartition(".")[0] for name in learnt})
     kept = dict(get_peft_model_state_dict(net))

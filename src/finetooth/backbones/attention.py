@@ -19,6 +19,7 @@ from finetooth.backbones.dropout import dropped, replace
 from finetooth.backbones.layers import evaluating
 
 NAME = "finetooth"
+UNREAD = ("position_ids", "use_cache")  # what decoders hand down, and torch's attention does not look at either
 LONGEST = 512  # tokens; beyond, the weights of all pairs take more memory than they save time
 
 
@@ -35,25 +36,33 @@ def attention(
 ) -> tuple[Tensor, None]:
     """Vaswani et al. 2017 (Attention Is All You Need), section 3.2.1, as transformers asks for it.
 
-    Query, key, value (rows, heads, tokens, width); a mask that is true where a token is seen; (rows, tokens, heads,
-    width). What is not so plain is left to torch.
+    Query, key, value (rows, heads, tokens, width), fewer heads of the latter two if need be; a mask that is true where
+    a token is seen; (rows, tokens, heads, width). What is not so plain is left to torch.
     """
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    plain = key.shape[1] == query.shape[1] and all(value is None or value is False for value in rest.values())
+    plain = query.shape[1] % key.shape[1] == 0
+    plain = plain and all(each is None or each is False for name, each in rest.items() if name not in UNREAD)
     plain = plain and (attention_mask is None or attention_mask.dtype == torch.bool)  # Swin adds numbers instead
-    if query.device.type != "cpu" or not plain or key.shape[2] > LONGEST or (causal and attention_mask is None):
+    if causal and attention_mask is None and query.shape[2] > 1:
+        plain = plain and query.shape[2] == key.shape[2]
+    if query.device.type != "cpu" or not plain or key.shape[2] > LONGEST:
         how = {"dropout": dropout, "scaling": scaling, "is_causal": is_causal}
         return sdpa_attention_forward(  # type: ignore[no-any-return]
             module, query, key, value, attention_mask, **how, **rest
         )
+    if causal and attention_mask is None and query.shape[2] > 1:
+        attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
     scaled = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    weights = torch.matmul(scaled, key.transpose(2, 3))
+    # Heads that share a key and a value (Ainslie et al. 2023, GQA) are rows of one product.
+    shared = (*key.shape[:2], -1, key.shape[3])
+    weights = torch.matmul(scaled.reshape(shared), key.transpose(2, 3)).view(*query.shape[:3], key.shape[2])
     if attention_mask is not None:
         weights = weights.masked_fill_(~attention_mask, torch.finfo(weights.dtype).min)
     # In fp32: on short rows torch takes up to twelve times as long for it in bf16.
     weights = torch.softmax(weights, dim=-1, dtype=torch.float32).to(value.dtype)
     weights = dropped(weights, dropout)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+    seen = torch.matmul(weights.view(*key.shape[:2], -1, key.shape[2]), value).view(*query.shape[:3], value.shape[3])
+    return seen.transpose(1, 2).contiguous(), None
 
 
 def quicken(net: Any, example: Mapping[str, Tensor]) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
+from finetooth.backbones.adapt import prompted, with_prompt
+from finetooth.backbones.layers import evaluating
 from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, assembled, first_line, with_own_head
 from finetooth.backbones.quiet import quiet
 from finetooth.backbones.sources import located
@@ -55,8 +59,26 @@ def load_causal(model: str, **how: Unpack[How]) -> Backbone:
     return assembled(net, tokenizer, model, how, answers=not how.get("scratch"), task_type="CAUSAL_LM")
 
 
+@torch.inference_mode()
+def keeps_apart(net: Any) -> bool:
+    """Whether rows that share a sequence, their positions begun anew, are to this network what they are alone."""
+    rows = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[9, 5, 8]])
+    ids = torch.cat(rows, dim=1)
+    positions = torch.cat([torch.arange(row.shape[1]) for row in rows])[None]
+    try:
+        with evaluating(net):
+            together = net(input_ids=ids, position_ids=positions, use_cache=False).logits
+            alone = torch.cat([net(input_ids=row).logits for row in rows], dim=1)
+    except (TypeError, ValueError):  # it takes no positions
+        return False
+    return together.shape == alone.shape and torch.allclose(together, alone, rtol=1e-4, atol=1e-4)
+
+
 def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
-    """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
+    """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32.
+
+    Where the run's adapter is tokens before each text, it is put before them.
+    """
     from transformers import AutoModelForCausalLM
 
     with quiet():
@@ -66,7 +88,7 @@ def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
         except CANNOT_LOAD as error:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
     readable(net)
-    return net.eval(), tokenizer
+    return with_prompt(net, folder.parent / "adapter").eval(), tokenizer
 
 
 def _tokenizer(source: str | Path) -> Any:
@@ -84,7 +106,8 @@ def readable(net: Any) -> None:
 
     def chosen(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         places = _AT.get()
-        return None if places is None else (args[0][places], *args[1:])
+        # Tokens of an adapter's own may stand before those of the text.
+        return None if places is None else (args[0][:, -places.shape[1] :][places], *args[1:])
 
     net.get_output_embeddings().register_forward_pre_hook(chosen)
 
@@ -94,14 +117,14 @@ def written(net: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], tokens: 
     """What the model writes after each prompt, the likeliest token each time, at most so many of them.
 
     Prompts of like length go together, padded where the model does not go on: before a prompt or, where an encoder
-    reads it, behind.
+    reads it, behind; of equal length, where an adapter's tokens stand before the padding and would be further from a
+    shorter one.
     """
     said = [""] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     device = next(net.parameters()).device
     ends = {tokenizer.eos_token_id, *_list(net.generation_config.eos_token_id)} - {None}
-    for start in range(0, len(order), AT_ONCE):
-        some = order[start : start + AT_ONCE]
+    for some in _together(order, [len(each) for each in prompts], alike=prompted(net)):
         longest, pad, apart = max(len(prompts[i]) for i in some), tokenizer.pad_token_id, net.config.is_encoder_decoder
         ids = torch.full((len(some), longest), pad)
         mask = torch.zeros_like(ids)
@@ -110,11 +133,22 @@ def written(net: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], tokens: 
             ids[row, place], mask[row, place] = torch.tensor(prompts[i]), 1
         told: dict[str, Any] = {"max_new_tokens": tokens, "do_sample": False, "pad_token_id": pad}
         told |= {"attention_mask": mask.to(device), "eos_token_id": sorted(ends)}
-        out = net.generate(input_ids=ids.to(device), **told)
+        with warnings.catch_warnings():
+            # PEFT counts positions by itself, and says so each time; where no prompt is padded, as is right.
+            warnings.filterwarnings("ignore", "Position ids are not supported")
+            out = net.generate(input_ids=ids.to(device), **told)
         for i, row in zip(some, out[:, 1 if apart else longest :].tolist(), strict=True):
             end = next((place for place, token in enumerate(row) if token in ends), len(row))
             said[i] = tokenizer.decode(row[:end], skip_special_tokens=True).strip()
     return said
+
+
+def _together(order: Sequence[int], lengths: Sequence[int], *, alike: bool) -> Iterator[list[int]]:
+    """Prompts, the longest first, in runs of at most AT_ONCE; `alike`: each of one length."""
+    runs = [list(run) for _, run in groupby(order, lambda i: lengths[i])] if alike else [list(order)]
+    for run in runs:
+        for start in range(0, len(run), AT_ONCE):
+            yield run[start : start + AT_ONCE]
 
 
 def _list(value: Any) -> list[Any]:

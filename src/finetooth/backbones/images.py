@@ -36,7 +36,7 @@ def load_image_classifier(model: str, names: list[str], **how: Unpack[How]) -> B
         preparation,
         model,
         how,
-        found=lambda: _quickened_for_images(net, preparation, model),
+        found=lambda net: _quickened_for_images(net, preparation, model),
         limit=preparation.patches,
         content=preparation.content,
         answers=answers,

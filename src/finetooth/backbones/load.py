@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from finetooth.backbones.adapt import adapt, merge, save_adapter, unlearning
+from finetooth.backbones.adapt import adapt, merge, prompted, save_adapter, unlearning
 from finetooth.backbones.attention import quicken
 from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
@@ -73,15 +73,23 @@ class Backbone:
         return example_of(self.net, self.tokenizer)
 
     def save(self, folder: Path) -> None:
-        """A model directory that transformers loads alone; adapters have to be merged before."""
+        """A model directory that transformers loads alone; adapters have to be merged before.
+
+        Tokens before each text are not in it: they cannot be merged into any matrix.
+        """
         with quiet():
-            self.net.save_pretrained(folder)
+            (self.net.get_base_model() if self.prompted else self.net).save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
 
     @property
     def adapted(self) -> bool:
         """Whether adapters stand beside its matrices."""
         return hasattr(self.net, "peft_config")
+
+    @property
+    def prompted(self) -> bool:
+        """Whether the adapter is tokens before each text."""
+        return prompted(self.net)
 
     def save_adapter(self, folder: Path) -> None:
         """What learnt, as PEFT reads it."""
@@ -135,7 +143,7 @@ def assembled(net: Any, tokenizer: Any, model: str, how: How, *, answers: bool, 
         tokenizer,
         model,
         how,
-        found=lambda: quickened(net, tokenizer),
+        found=lambda net: quickened(net, tokenizer),
         limit=_limit(net.config, tokenizer),
         content=_tokenizer_content(tokenizer),
         answers=answers,
@@ -149,7 +157,7 @@ def backbone(
     model: str,
     how: How,
     *,
-    found: Callable[[], Layers],
+    found: Callable[[Any], Layers],
     limit: int,
     content: str,
     answers: bool,
@@ -163,15 +171,15 @@ def backbone(
     if adapter is not None:
         with torch.random.fork_rng():
             torch.manual_seed(number(how.get("seed", 0), "adapter"))
-            adapt(net, adapter, task_type)
-    by_depth = found()
+            net = adapt(net, adapter, task_type)
+    by_depth = found(net)
     if adapter is not None:
         by_depth = replace(by_depth, still=unlearning(net, by_depth, head=not task_type.endswith("LM")))
     return Backbone(
         net,
         tokenizer,
         by_depth,
-        limit,
+        limit - ((adapter or {}).get("num_virtual_tokens") or 0),
         model,
         weights_digest=digest,
         tokenizer_digest=sha256(content.encode("utf-8", "surrogatepass")).hexdigest(),

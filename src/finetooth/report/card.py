@@ -82,6 +82,7 @@ def card(report: Mapping[str, Any]) -> str:
                 _plain(words.what(report)),
                 *_labels(report["labels"]),
                 "## Use",
+                *_beside(report["plan"]["adapter"]),
                 f"```python\n{WRITE if pipeline == 'text2text-generation' else use}\n```",
                 "## Scores",
                 _table(scores),
@@ -102,6 +103,16 @@ def card(report: Mapping[str, Any]) -> str:
         )
         + "\n"
     )
+
+
+def _beside(adapter: Mapping[str, Any] | None) -> list[str]:
+    """What has to be put before the texts, where that is what learnt."""
+    if adapter is None or "num_virtual_tokens" not in adapter:
+        return []
+    return [
+        "These weights are as they were before tuning: what learnt is the folder `adapter` beside this one, "
+        '`PeftModel.from_pretrained(model, "path/to/adapter")`, and answers without it are the untuned model\'s.'
+    ]
 
 
 def _labels(labels: Sequence[str]) -> list[str]:

@@ -46,8 +46,8 @@ class Instruction(Writing):
         rows = [table.position[i] for i in ids]
         made = list(marked(tokenizer, [rendered(tokenizer, conversation(table, row)) for row in rows]))
         tokens = [np.array(found[:max_length], dtype=np.int32) for found, _ in made]
-        marks = [mark[:max_length] for _, mark in made]
-        lost = [row for row, mark in zip(rows, marks, strict=True) if not mark[1:].any()]
+        marks = [mark[:max_length] & (np.arange(len(mark[:max_length])) > 0) for _, mark in made]
+        lost = [row for row, mark in zip(rows, marks, strict=True) if not mark.any()]
         if lost:
             raise DataError(
                 f"{table.place(lost[0])}: of its answer nothing is left within max_length {max_length}; so for "
@@ -73,8 +73,10 @@ class Instruction(Writing):
 
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
         """(targets, vocabulary)."""
+        # Of rows that share a sequence transformers tells the ends only where nothing is kept for later tokens.
+        how = {"use_cache": False} if "position_ids" in inputs else {}
         with read_at(inputs[READS]):
-            logits: Tensor = net(**{name: each for name, each in inputs.items() if name != READS}).logits
+            logits: Tensor = net(**{name: each for name, each in inputs.items() if name != READS}, **how).logits
         return logits
 
     def prompts(self, table: Table, ids: Sequence[str], tokenizer: Any, max_length: int) -> list[list[int]]:
