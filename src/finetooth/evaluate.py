@@ -273,7 +273,8 @@ def ended(run: Run | str | Path) -> Run:
 
 def known_metrics(run: Run, further: Sequence[Metric]) -> dict[str, Metric]:
     """The metrics of the run's task by name, and further ones."""
-    return {**named(run.plan.task).metrics, **{metric.name: metric for metric in further}}
+    task, names = named(run.plan.task), run.json("data.json")["names"]
+    return {**task.metrics(names), **{metric.name: metric for metric in further}}
 
 
 def _enter(run: Run, purpose: str) -> None:

@@ -213,8 +213,8 @@ class Material:
         `rows` keeps at most so many rows of training and of validation.
         """
         task = named(plan.task if plan.task != "auto" else fitting(table)[0])
-        known = {**task.metrics, **{metric.name: metric for metric in metrics}}
         names, seen = task.names(table), None
+        known = {**task.metrics(names), **{metric.name: metric for metric in metrics}}
         if table.folder is not None:
             seen = see(table)
             _refuse_broken(table, seen)
@@ -493,7 +493,7 @@ def _facts(table: Table, split: Split, backbone: Backbone, task: Task, names: li
         task=fitting(table),
         new_head=task.kind != "texts",
         loss=task.loss,
-        metric=task.goal(task.targets(table, split.train, names), plan.loss),
+        metric=task.goal(task.targets(table, split.train, names), names, plan.loss),
         rows=len(split.train),
         parameters=sum(p.numel() for p in backbone.net.parameters()),
         limit=backbone.limit,

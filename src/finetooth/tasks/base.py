@@ -126,10 +126,6 @@ class Task(Protocol):
         """The name of transformers' pipeline for what is saved, and what one asks it, in Python."""
 
     @property
-    def metrics(self) -> Mapping[str, Metric]:
-        """The metrics that are reported for this task, of its kind of answers."""
-
-    @property
     def loss(self) -> tuple[str, str]:
         """The loss that `auto` stands for, and the reason in words."""
 
@@ -137,7 +133,10 @@ class Task(Protocol):
     def losses(self) -> Sequence[str]:
         """The losses of `LOSSES` that fit these answers."""
 
-    def goal(self, targets: NDArray[Any], loss: object) -> tuple[str, str]:
+    def metrics(self, names: list[str]) -> Mapping[str, Metric]:
+        """The metrics that are reported of this task's kind of answers, where these are the names."""
+
+    def goal(self, targets: NDArray[Any], names: list[str], loss: object) -> tuple[str, str]:
         """The metric that chooses the best epoch under `auto`, for these training rows and this loss, and why."""
 
     def names(self, table: Table) -> list[str]:

@@ -29,11 +29,14 @@ class Instruction(Texts):
 
     kind: Kind = "texts"
     pipeline = ("text-generation", '[{"role": "user", "content": "a question like those"}]')
-    metrics: Mapping[str, Metric] = LANGUAGE
     loss = ("cross-entropy", "the next token, one of the vocabulary")
     losses: Sequence[str] = ("cross-entropy",)
 
-    def goal(self, targets: NDArray[Any], loss: object) -> tuple[str, str]:
+    def metrics(self, names: list[str]) -> Mapping[str, Metric]:
+        """Those of `LANGUAGE`."""
+        return LANGUAGE
+
+    def goal(self, targets: NDArray[Any], names: list[str], loss: object) -> tuple[str, str]:
         """The loss: it asks for every token of the answer."""
         return "loss", "how likely the right answers are, token by token"
 
