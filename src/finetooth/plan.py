@@ -60,10 +60,7 @@ LATER: dict[str, Any] = {
 }
 LARGEST = 20 << 30  # bytes
 ADAPTER_RATE = 1e-3
-LATER_TASKS = (
-    "token-classification",
-    "seq2seq",
-)
+LATER_TASKS = ("seq2seq",)
 
 
 def _no_switch(value: Any) -> Any:
@@ -189,8 +186,9 @@ class Plan(Section):
     """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
 
     task: str = "auto"
-    """What is to be learnt: text-classification, text-pair, text-regression, multi-label, image-classification or
-    instruction; `auto` sees it by the columns. In Python also the name of a task of your own, once it is in TASKS."""
+    """What is to be learnt: text-classification, text-pair, text-regression, multi-label, token-classification,
+    image-classification or instruction; `auto` sees it by the columns. In Python also the name of a task of your own,
+    once it is in TASKS."""
     data: Data = Data()
     """The columns."""
     split: SplitPlan = SplitPlan()

@@ -24,7 +24,7 @@ from finetooth.errors import DataError, PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.likeness import Seen, see
 from finetooth.loop import Recipe, State, optimizer
-from finetooth.losses import LOSSES
+from finetooth.losses import LOSSES, by_class
 from finetooth.metrics import Metric
 from finetooth.plan import Data, Facts, Plan, made, resolve
 from finetooth.predict import predict
@@ -35,6 +35,7 @@ from finetooth.readers import read
 from finetooth.seeds import numbers, row_keys
 from finetooth.slices import refuse_unknown
 from finetooth.table import Answers, Split, Table
+from finetooth.tags import flat
 from finetooth.tasks import Encoded, Task, fitting, named
 
 AT_ONCE = {
@@ -132,10 +133,14 @@ class Job:
         if plan.class_weights is not None and self.task.kind == "any-of":
             weights = label_weights(plan, self.names, self.training.targets)
             loss = {"name": "binary-cross-entropy", "pos_weight": weights}
+        learnt = made(loss, LOSSES)
+        if plan.class_weights is not None and self.task.kind == "tags":
+            tags = flat(self.training.targets)
+            learnt = by_class(learnt, class_weights(plan, self.names, tags).tolist())
         return Recipe(
             steps=steps,
             max_seconds=inf if plan.max_seconds is None else plan.max_seconds,
-            loss=made(loss, LOSSES),
+            loss=learnt,
             learning_rate=float(plan.learning_rate),
             rate=rate_of(plan, self.backbone.layers),
             schedule=schedules.warmup(warmup, made(plan.schedule, schedules.SCHEDULES)),
@@ -261,7 +266,7 @@ class Material:
             everything.take(np.array([place[i] for i in ids], dtype=np.int64))
             for ids in (split.train, split.validation)
         )
-        if task.kind != "texts" and len(np.unique(training.targets, axis=0)) < 2:
+        if task.kind != "texts" and len(np.unique(flat(training.targets), axis=0)) < 2:
             alike = "are of one class" if task.kind == "one-of" else "have the same label"
             raise DataError(
                 f"{table.source}: all {len(training):,} training rows {alike}, so there is nothing to learn. "
@@ -355,7 +360,10 @@ def refuse_senseless(plan: Plan, task: Task) -> None:
         return
     unset: dict[str, Any] = {"oversample": False, "label_smoothing": 0.0}
     unset |= {"class_weights": None, "threshold": "argmax"} if task.kind != "any-of" else {}
+    if task.kind == "tags":
+        unset = {"oversample": False, "threshold": "argmax"}
     what = {"numbers": "the labels are numbers", "any-of": "several labels can be true of a row"}
+    what["tags"] = "each word of a row has a tag"
     why = what.get(task.kind, "there are no classes")
     for key, off in unset.items():
         if getattr(plan, key) != off:
@@ -466,9 +474,11 @@ def decisions(job: Job) -> Iterator[str]:
 
 def findings(table: Table, job: Job) -> tuple[Finding, ...]:
     """What the checks say of the rows; of the sealed ones the inputs alone are looked at, and whether they leak."""
-    lengths = np.zeros(len(table), dtype=np.int64)
+    lengths, found = np.zeros(len(table), dtype=np.int64), list[Finding]()
     for encoded in (job.training, job.validation):
         lengths[[table.position[i] for i in encoded.ids]] = encoded.whole
+    if job.task.kind == "tags":
+        found = [*_words_cut(job)]
     return examine(
         Sample(
             table,
@@ -479,8 +489,26 @@ def findings(table: Table, job: Job) -> tuple[Finding, ...]:
             seen=job.seen,
             sealed=True,
             kind=job.task.kind,
-        )
+        ),
+        tuple(found),
     )
+
+
+def _words_cut(job: Job) -> Iterator[Finding]:
+    """How many words of the rows to train and to validate stand behind the limit, so that nobody reads them."""
+    words = np.array([len(own) for own in job.rows.targets])
+    lost = words - job.rows.counts
+    if lost.any():
+        rows = np.flatnonzero(lost).tolist()
+        yield Finding(
+            "words cut",
+            "warning",
+            f"{int(lost.sum()):,} of {int(words.sum()):,} words, in {len(rows):,} rows, stand behind the limit of "
+            f"{job.plan.max_length} tokens: they are not learnt, and count as wrong in the scores.",
+            "A larger max_length keeps more, where the model takes it; or part these rows.",
+            int(lost.sum()),
+            tuple(job.rows.ids[row] for row in rows),
+        )
 
 
 def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:

@@ -17,9 +17,18 @@ def _write_jsonl(table: pa.Table, path: Path) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist()), encoding="utf-8")
 
 
+def _write_delimited(table: pa.Table, path: Path, delimiter: str) -> None:
+    """Lists and objects are written as JSON, since a cell holds a text."""
+    for i, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type):
+            cells = [None if cell is None else json.dumps(cell, ensure_ascii=False) for cell in table[i].to_pylist()]
+            table = table.set_column(i, field.name, pa.array(cells, pa.string()))
+    csv.write_csv(table, path, csv.WriteOptions(delimiter=delimiter))
+
+
 WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
-    ".csv": csv.write_csv,
-    ".tsv": lambda table, path: csv.write_csv(table, path, csv.WriteOptions(delimiter="\t")),
+    ".csv": lambda table, path: _write_delimited(table, path, ","),
+    ".tsv": lambda table, path: _write_delimited(table, path, "\t"),
     ".jsonl": _write_jsonl,
     ".parquet": parquet.write_table,
 }

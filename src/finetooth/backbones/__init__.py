@@ -10,6 +10,7 @@ from finetooth.backbones.layers import Layers, evaluating, layers
 from finetooth.backbones.load import Backbone, How, load_classifier, load_masked, load_tuned
 from finetooth.backbones.norm import by_batch
 from finetooth.backbones.preparation import Preparation
+from finetooth.backbones.tagger import load_tagger, load_tuned_tagger
 
 __all__ = [
     "Backbone",
@@ -29,9 +30,11 @@ __all__ = [
     "load_classifier",
     "load_image_classifier",
     "load_masked",
+    "load_tagger",
     "load_tuned",
     "load_tuned_causal",
     "load_tuned_images",
+    "load_tuned_tagger",
     "movable",
     "ragged",
     "read_at",

@@ -13,6 +13,8 @@ from finetooth.table import ASKED, TALKS, Columns
 INPUTS = ("text", "sentence")
 PAIRS = (("text", "text_pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
 LABELS = ("label", "target")
+WORDS = ("tokens", "words")  # columns that hold lists of words
+TAGS = ("tags", "ner_tags", "labels", "label")  # and lists with a tag for each
 NAME = re.compile(r"[^\W\d][\w.:#%/()-]*( [\w.:#%/()-]+){0,3}")  # a word or a few
 LOOKED_AT = 1000  # rows
 
@@ -53,6 +55,8 @@ def choose(
     inputs: list[str | None]
     if not input and not label and (talk := _talk(names)):
         input, label = talk
+    if not input and not any(name.lower() in INPUTS for name in names):
+        input = guessed("input", WORDS, False)
     if input:
         inputs = [named("input", part.strip()) for part in input.split(",")]
     else:
@@ -63,7 +67,8 @@ def choose(
     # Several columns of 0 and 1 are the labels of which any may be true.
     several = [name.strip() for name in label.split(",")] if label and label not in names else []
     needed = labelled and not several and not talks
-    chosen = named("label", label) if label and not several else guessed("label", LABELS, needed)
+    known = TAGS if [name and name.lower() in WORDS for name in inputs] == [True] else LABELS
+    chosen = named("label", label) if label and not several else guessed("label", known, needed)
     if several:
         chosen = ",".join(named("label", name) for name in several)
     if len(set(inputs)) < len(inputs):
@@ -102,6 +107,7 @@ def unnamed(source: str, data: pa.Table, flags: Iterable[str | None]) -> DataErr
         *INPUTS,
         *LABELS,
         *TALKS,
+        *WORDS,
         "prompt",
         "instruction",
         *(name.strip().lower() for flag in flags if flag for name in flag.split(",")),

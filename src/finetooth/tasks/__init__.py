@@ -1,7 +1,7 @@
 """Tasks: what is particular about one kind of job. One file each; `TASKS` gives them their names."""
 
 from finetooth.errors import PlanError, nearest
-from finetooth.labels import kind_of
+from finetooth.labels import kind_of, told
 from finetooth.table import Table
 from finetooth.tasks.base import READS, Encoded, Task, tokenized
 from finetooth.tasks.chat import asked, conversation, question
@@ -11,14 +11,28 @@ from finetooth.tasks.multi_label import MultiLabel
 from finetooth.tasks.text_classification import TextClassification
 from finetooth.tasks.text_pair import TextPair
 from finetooth.tasks.text_regression import TextRegression
+from finetooth.tasks.token_classification import TokenClassification, places
 
-__all__ = ["READS", "TASKS", "Encoded", "Task", "asked", "conversation", "fitting", "named", "question", "tokenized"]
+__all__ = [
+    "READS",
+    "TASKS",
+    "Encoded",
+    "Task",
+    "asked",
+    "conversation",
+    "fitting",
+    "named",
+    "places",
+    "question",
+    "tokenized",
+]
 
 TASKS: dict[str, Task] = {
     "text-classification": TextClassification(),
     "text-pair": TextPair(),
     "text-regression": TextRegression(),
     "multi-label": MultiLabel(),
+    "token-classification": TokenClassification(),
     "instruction": Instruction(),
     "image-classification": ImageClassification(),
 }
@@ -38,9 +52,11 @@ def fitting(table: Table) -> tuple[str, str]:
     if table.columns.talk:
         asked, answer = " and ".join(table.columns.input), table.columns.label
         return "instruction", f"prompts in {asked}, answers in {answer}" if answer else f"conversations in {asked}"
+    kind = kind_of(table)
+    if kind == "tags":
+        return "token-classification", f"lists of words, and a tag for each: {told(table)}"
     two = len(table.columns.input) == 2
     texts = "two text columns" if two else "a text column"
-    kind = kind_of(table)
     if kind == "any-of":
         beside = table.columns.label is not None and table.columns.label not in table.data.column_names
         return "multi-label", f"{texts} and {'label columns' if beside else 'a label column with several to a row'}"

@@ -181,13 +181,14 @@ class Task(Protocol):
     def said(self, logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
         """What the logits say of each row, (rows, outputs), in fp32; a row has so many of the targets.
 
-        Probabilities, of numbers the values themselves, of answers in words how likely the right ones were.
+        Probabilities, of numbers the values themselves, of answers in words how likely the right ones were. Of tags of
+        words it is what they say of each target, (targets, outputs).
         """
 
     def answers(
         self, ids: Sequence[str], targets: NDArray[Any], said: NDArray[np.float64], names: list[str]
     ) -> Answers:
-        """What is said of these rows, (rows, outputs), as answers."""
+        """What is said of these rows, (rows, outputs), as answers; of words an array for each row, (words, outputs)."""
 
 
 def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> dict[str, Tensor]:
