@@ -16,10 +16,10 @@ LONGEST = 1 << 20  # characters of a line
 
 
 def read_conll(file: File) -> Content:
-    """A row for each sentence: `tokens` and `tags`, the first and the last column, or words alone; `document` where
-    the file says where one begins.
+    """A row for each sentence: `tokens` and `tags`, the first and the last cell of a line, or words alone; `document`
+    where the file says where one begins.
 
-    Columns stand apart by a tab, else by blanks. What stands between the first and the last is left out.
+    Cells stand apart by a tab, else by blanks; between the first and the last there may be any number.
     """
     words: list[str] = []
     tags: list[str] = []
@@ -48,13 +48,14 @@ def read_conll(file: File) -> Content:
                 end()
                 begun += 1
                 continue
-            width = width or len(cells)
-            if len(cells) != width or not cells[0].strip() or not cells[-1].strip():
+            tagless = width == 1 if width else len(cells) == 1
+            if tagless != (len(cells) == 1) or not cells[0].strip() or not cells[-1].strip():
+                expected = "one word a line, as in those before" if tagless else "a word first and its tag last, apart"
                 raise DataError(
-                    f"{file.path}, line {number}: found {shown(line.strip())!r}, {len(cells)} cells, expected {width} "
-                    f"as in the first line: a word first and its tag last, apart by a tab or blanks, and a blank line "
-                    f"between sentences."
+                    f"{file.path}, line {number}: found {shown(line.rstrip())!r}, expected {expected}"
+                    f"{'' if tagless else ' by a tab or blanks'}; a blank line stands between sentences."
                 )
+            width = max(width, len(cells))
             words.append(cells[0])
             tags.append(cells[-1])
         end()
@@ -65,7 +66,7 @@ def read_conll(file: File) -> Content:
         **({"document": documents} if begun else {}),
     }
     if width > 2:
-        says = f"{file.name}: {width} columns; the first is read as the word, the last as its tag, the others left out."
+        says = f"{file.name}: up to {width} columns; the first is read as the word, the last as its tag."
         found.append(Finding("columns left out", "info", says, "Nothing has to be done if that is meant.", width - 2))
     nested = {
         name: (f"{file.path}, line 1", cells[0]) for name, cells in columns.items() if name != "document" and cells
