@@ -49,7 +49,7 @@ def read_conll(file: File) -> Content:
                 begun += 1
                 continue
             tagless = width == 1 if width else len(cells) == 1
-            if tagless != (len(cells) == 1) or not cells[0].strip() or not cells[-1].strip():
+            if tagless != (len(cells) == 1) or not cells[-1].strip():  # a word may be a blank, a tag may not
                 expected = "one word a line, as in those before" if tagless else "a word first and its tag last, apart"
                 raise DataError(
                     f"{file.path}, line {number}: found {shown(line.rstrip())!r}, expected {expected}"
