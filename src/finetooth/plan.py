@@ -107,10 +107,11 @@ class Data(Section):
     """Which columns to use; a flag of the command line goes before."""
 
     input: str = "auto"
-    """The column with the text; `auto` takes the one named text or sentence."""
+    """The column with the text; `auto` takes the one named text or sentence, or the lists named tokens or words."""
     label: str | None = "auto"
-    """The column with the label; `auto` takes the one named label or target. Several columns of 0 and 1, with commas
-    between their names, are the labels of which any may be true."""
+    """The column with the label; `auto` takes the one named label or target, beside lists of words the one named tags,
+    ner_tags or labels. Several columns of 0 and 1, with commas between their names, are the labels of which any may be
+    true."""
     group: str | None = None
     """Rows with the same cell in this column stay in one part (one patient, one document)."""
     weights: str | None = None
