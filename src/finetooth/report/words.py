@@ -47,7 +47,7 @@ BASELINES = {
     "mean": "mean",
     "majority": "commonest label",
     "tfidf": "words and letters",
-    "lookup": "each word's commonest tag",
+    "lookup": "word's own tag",
     "frozen_probe": "linear probe",
     "untuned": "before tuning",
     "scratch": "from scratch",
