@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from finetooth import machine
 from finetooth.backbones import evaluating, int8, load_classifier
 from finetooth.batches import BUDGETS, Rows, by_tokens
+from finetooth.labels import kind_of
 from finetooth.prefix import Ask
 from finetooth.table import Answers, Table
 from finetooth.tags import ragged
@@ -88,7 +89,12 @@ def asked(
     """
     backbone, task, device = load_classifier(model, ["one", "other"]), TASKS["text-classification"], machine.device()
     limit = min(max_length or backbone.limit, backbone.limit)
-    encoded = task.encode(table, table.ids, [], backbone.tokenizer, min(limit, READ))
+    if kind_of(table) == "tags":  # lists of words are read as texts
+        texts = [(" ".join(words or ()),) for words in table.words]
+        how: dict[str, Any] = {"ids": table.ids, "targets": np.zeros(len(table), dtype=np.int64)}
+        encoded = task.read(texts, backbone.tokenizer, min(limit, READ), **how)
+    else:
+        encoded = task.encode(table, table.ids, [], backbone.tokenizer, min(limit, READ))
     found = states(
         backbone.net.to(device),
         task,

@@ -18,7 +18,7 @@ from finetooth.backbones import load_tagger
 from finetooth.cli import main
 from finetooth.errors import DataError, Interrupted, ModelError, PlanError
 from finetooth.loop import fit
-from finetooth.predict import predict
+from finetooth.predict import asked, predict
 from finetooth.prefix import stores
 from finetooth.prepare import Job, prepare
 from finetooth.tags import Tags, flat
@@ -160,7 +160,7 @@ def test_entities_are_found_and_judged_as_any_task(report: dict[str, Any]) -> No
 
 def test_the_page_and_the_card_speak_of_entities(run: ft.Run, report: dict[str, Any]) -> None:
     page = (run.path / "report.html").read_text(encoding="utf-8")
-    for there in ("Type by type", "Surest mistakes", "entity F1", "wordeach word&#39;s commonest tag#39;s own tag"):
+    for there in ("Type by type", "Surest mistakes", "entity F1", "word&#39;s own tag"):
         assert there in page
     for absent in ("Class by class", "Are its probabilities honest", "At every threshold", "Label by label"):
         assert absent not in page
@@ -328,6 +328,15 @@ def test_what_is_odd_about_tags_is_found(tmp_path: Path) -> None:
     torn = [*rows(80), (["film", "warm"], ["O"])]
     found = {f.check: f for f in ft.check(ft.read(write(tmp_path / "torn.jsonl", torn))).findings}
     assert "found 2 words" in found["tags"].says and found["tags"].severity == "error"
+
+
+def test_the_dry_run_and_a_look_with_a_model_know_tags(tagged: Path, bert: Path, tmp_path: Path) -> None:
+    table = ft.read(tagged)
+    foretold = ft.rehearse(table, ft.Plan.of(PLAN), model=str(bert), out=tmp_path / "run")
+    assert foretold["plan"]["task"] == "token-classification"
+    told = asked(table, str(bert))
+    assert told["states"].shape == (len(table), 16) and told["lengths"].min() >= 3
+    assert "tags" in {f.check for f in ft.check(table, **told).findings}
 
 
 def test_rare_types_are_in_every_part(tagged: Path, bert: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
-from torch import Tensor
 
 from finetooth.backbones.layers import evaluating
-from finetooth.backbones.load import Backbone, How, assembled, example_of, load_tuned, tokenizer_of, with_head
+from finetooth.backbones.load import Backbone, How, assembled, load_tuned, tokenizer_of, with_head
 from finetooth.backbones.sources import located
 from finetooth.errors import ModelError
 
@@ -30,7 +28,7 @@ def load_tagger(model: str, names: list[str], **how: Unpack[How]) -> Backbone:
     tokenizer = tokenizer_of(source, model, add_prefix_space=True)
     if not tokenizer.is_fast:
         raise ModelError(f"{model}: its tokenizer does not tell which word a token is of; {NEED}")
-    if not _both_ways(net, example_of(tokenizer) if tokenizer.pad_token_id is not None else None):
+    if not _both_ways(net, tokenizer):
         raise ModelError(f"{model}: a {net.config.model_type} reads a word without those behind it; {NEED}")
     tokenizer.truncation_side = "right"  # what is cut of a row are its last words
     return assembled(net, tokenizer, model, how, answers=answers, task_type="TOKEN_CLS")
@@ -43,13 +41,11 @@ def load_tuned_tagger(folder: Path) -> tuple[Any, Any]:
     return load_tuned(folder, AutoModelForTokenClassification)
 
 
-def _both_ways(net: Any, example: Mapping[str, Tensor] | None) -> bool:
-    """Whether what the network says of a token hangs on the tokens behind it."""
-    if example is None:  # a tokenizer that cannot pad is a writer's
-        return False
-    row = {name: tensor[-1:] for name, tensor in example.items()}
+def _both_ways(net: Any, tokenizer: Any) -> bool:
+    """Whether what the network makes of the first token hangs on the last."""
+    row = dict(tokenizer("a b", return_tensors="pt"))
     other = {**row, "input_ids": row["input_ids"].clone()}
-    other["input_ids"][0, -1] = row["input_ids"][0, 0] if row["input_ids"][0, 0] != row["input_ids"][0, -1] else 0
+    other["input_ids"][0, -1] = 1 - (row["input_ids"][0, -1] == 1).long()  # another token, whichever
     with torch.inference_mode(), evaluating(net):
         first, second = (net.base_model(**inputs)[0][0, 0] for inputs in (row, other))
     return not torch.allclose(first, second, rtol=1e-5, atol=1e-7)
