@@ -16,15 +16,13 @@ import transformers as tf
 import finetooth as ft
 from finetooth.backbones import load_tagger
 from finetooth.cli import main
-from finetooth.errors import DataError, Interrupted, ModelError, PlanError
+from finetooth.errors import DataError, ModelError, PlanError
 from finetooth.loop import fit
-from finetooth.predict import asked, predict
-from finetooth.prefix import stores
+from finetooth.predict import asked
 from finetooth.prepare import Job, prepare
-from finetooth.tags import Tags, flat
+from finetooth.tags import Tags
 from finetooth.tasks import TASKS, fitting
 from tests import tiny
-from tests.test_train import StopAt
 
 PLAN: dict[str, Any] = {
     "epochs": 5,
@@ -180,38 +178,6 @@ def test_the_pipeline_of_transformers_alone_finds_the_same_entities(run: ft.Run,
         ]
         assert [e["score"] for e in ours] == pytest.approx([float(e["score"]) for e in theirs], abs=1e-5)
     assert tf.AutoConfig.from_pretrained(run.model).id2label == dict(enumerate(NAMES))
-
-
-def test_a_row_says_the_same_alone_and_among_others(run: ft.Run, tagged: Path) -> None:
-    table, task = ft.read(tagged), TASKS["token-classification"]
-    net, tokenizer = task.tuned(run.model)
-    how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
-    together = predict(net, task, task.encode(table, table.ids[:20], NAMES, tokenizer, 48), NAMES, **how)
-    for i, row_id in enumerate(table.ids[:20]):
-        alone = predict(net, task, task.encode(table, [row_id], NAMES, tokenizer, 48), NAMES, **how)
-        np.testing.assert_allclose(alone.said[0], together.said[i], atol=1e-5)
-
-
-def test_with_and_without_the_store_the_same(tagged: Path, bert: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv("FINETOOTH_CACHE", str(tmp_path / "cache"))
-    said = []
-    for cache in ("off", "auto"):
-        plan = ft.Plan.of({**PLAN, "epochs": 2, "freeze": 1, "cache": cache})
-        run = ft.train(ft.read(tagged), plan, model=str(bert), out=tmp_path / cache)
-        said.append(flat(run.predictions("validation").said))
-    assert any(stores().iterdir())
-    np.testing.assert_allclose(said[0], said[1], atol=1e-4)
-
-
-def test_stopped_and_resumed_it_ends_in_the_same_bits(tagged: Path, bert: Path, tmp_path: Path) -> None:
-    plan = ft.Plan.of({**PLAN, "epochs": 2, "class_weights": "auto", "dropout": 0.1})
-    how: dict[str, Any] = {"model": str(bert)}
-    whole = ft.train(ft.read(tagged), plan, out=tmp_path / "whole", **how)
-    with pytest.raises(Interrupted):
-        ft.train(ft.read(tagged), plan, out=tmp_path / "torn", progress=StopAt(20), **how)
-    torn = ft.train(ft.read(tagged), plan, out=tmp_path / "torn", resume=True, **how)
-    said = [flat(each.predictions("validation").said) for each in (whole, torn)]
-    np.testing.assert_array_equal(*said)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it
