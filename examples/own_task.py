@@ -23,9 +23,11 @@ def steps_off(p: ft.Predictions) -> float:
 class OrderedClasses(TextClassification):
     """Texts in one column, a number from a short scale in another."""
 
-    metrics: Mapping[str, ft.Metric] = {**CLASSIFICATION, "steps_off": ft.Metric("steps_off", "lower", steps_off)}
+    def metrics(self, names: list[str]) -> Mapping[str, ft.Metric]:
+        """Those of classes, and one of their order."""
+        return {**CLASSIFICATION, "steps_off": ft.Metric("steps_off", "lower", steps_off)}
 
-    def goal(self, targets: Any, loss: object) -> tuple[str, str]:
+    def goal(self, targets: Any, names: list[str], loss: object) -> tuple[str, str]:
         """The epoch that is nearest to the truth is kept, not the one that is right most often."""
         return "steps_off", "the classes have an order"
 

@@ -44,6 +44,10 @@ TEXTS: dict[str, Callable[[str, bool], Row]] = {
     "text-pair": lambda text, good: {"text": text, "text_pair": text[::2], "label": "yes" if good else "no"},
     "text-regression": lambda text, good: {"text": text, "label": len(text) / 7 + 3 * good},
     "multi-label": lambda text, good: {"text": text, "label": ["good"] * good + ["film"] * ("film" in text)},
+    "token-classification": lambda text, good: {
+        "tokens": text.split(),
+        "tags": ["B-PRAISE" if word in tiny.GOOD else "O" for word in text.split()],
+    },
     "instruction": lambda text, good: {"prompt": text, "completion": "bright" if good else "dull cold"},
     "seq2seq": lambda text, good: {"source": text, "target": "bright" if good else "dull cold"},
 }

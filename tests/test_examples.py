@@ -20,6 +20,11 @@ LABELS: dict[str, Callable[[str], str]] = {
 }
 
 
+def texts_of(reviews: Path) -> list[str]:
+    """The texts of a file of reviews."""
+    return [line.rpartition(",")[0] for line in reviews.read_text(encoding="utf-8").splitlines()[1:]]
+
+
 def test_a_task_of_ones_own_is_a_short_file() -> None:
     lines = (EXAMPLES / "own_task.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) < 80 and sum("TASKS[" in line for line in lines) == 1
@@ -31,9 +36,12 @@ def test_the_example_runs(
 ) -> None:
     data, model = reviews, tiny_bert
     if name in LABELS:
-        texts = [line.rpartition(",")[0] for line in reviews.read_text(encoding="utf-8").splitlines()[1:]]
-        lines = [f"{text},{LABELS[name](text)}" for text in texts]
+        lines = [f"{text},{LABELS[name](text)}" for text in texts_of(reviews)]
         reviews.write_text("\n".join(["text,label", *lines]) + "\n", encoding="utf-8")
+    if name == "entities.py":
+        tagged = [[f"{w} {'B-PRAISE' if w in tiny.GOOD else 'O'}" for w in t.split()] for t in texts_of(reviews)]
+        data = tmp_path / "rows.conll"
+        data.write_text("\n\n".join("\n".join(lines) for lines in tagged) + "\n", encoding="utf-8")
     if name == "images.py":
         data = tiny.write_images(tmp_path / "shapes", 60)
         model = tiny.save_image_model(tmp_path / "vit", "vit")

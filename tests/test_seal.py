@@ -98,8 +98,8 @@ class Audit:
         self.before(Batches, "batch", lambda b, rows, *_: self.ids("batch", (b.encoded.ids[r] for r in rows)))
         self.before(prepare, "predict", lambda net, task, e, *_, **__: self.ids("predict", e.ids))
         self.before(prepare, "class_weights", lambda plan, names, targets: self.weighed(names, targets))
-        metrics = {name: replace(m, of=self.judging(m.of)) for name, m in TASK.metrics.items()}
-        self.patch.setattr(kind, "metrics", metrics)
+        metrics = {name: replace(m, of=self.judging(m.of)) for name, m in TASK.metrics([]).items()}
+        self.patch.setattr(kind, "metrics", lambda task, names: metrics)
         for name, make in losses.LOSSES.items():
             self.patch.setitem(losses.LOSSES, name, self.losing(make))
         for column in ("labels", "inputs", "weights"):

@@ -14,12 +14,14 @@ from finetooth import linear, machine, tfidf
 from finetooth.predict import predict, states
 from finetooth.progress import Progress
 from finetooth.seeds import row_keys
-from finetooth.table import Answers, Kind, Table
+from finetooth.table import Answers, Kind, Table, words_in
+from finetooth.tags import flat, ragged
 from finetooth.tasks import Encoded, Task
 
 LEAST_SECONDS = 20.0  # that may be spent on baselines, however short the run was
 SHARE = 0.1  # of the run's time that may be spent where it is longer
 TIMED = 128  # rows that tell how long all take
+MOST_WORDS = 20_000  # that the probe of tags is fitted on: more take minutes, and tell little more
 HELD_OUT = 5  # one row of so many chooses the probe's penalty
 
 
@@ -47,10 +49,12 @@ class Rows:
     @property
     def texts(self) -> list[str]:
         """All that stands in a row, as one text."""
+        if self.task.kind == "tags":
+            return [" ".join(words_in(cells[0]) or cells) for cells in self.inputs]
         return ["\n".join(cells) for cells in self.inputs]
 
-    def said(self, said: NDArray[np.float64]) -> Answers:
-        """What somebody says of these rows, shape (rows, outputs)."""
+    def said(self, said: NDArray[Any]) -> Answers:
+        """What somebody says of these rows, shape (rows, outputs), or of the words of each."""
         return self.task.answers(self.ids, self.targets, said, self.names)
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
@@ -61,7 +65,7 @@ class Rows:
         return replace(self, ids=ids, inputs=inputs, targets=self.targets[rows], encoded=encoded)
 
 
-Answer = Callable[[Rows], NDArray[np.float64]]  # what is said, (rows, outputs)
+Answer = Callable[[Rows], NDArray[Any]]  # what is said, (rows, outputs), or an array for each row, (words, outputs)
 
 
 @dataclass(frozen=True)
@@ -83,14 +87,15 @@ class Fits:
 
     `constant` makes what is said of every row, (outputs,), of targets and `outputs`; `words` a model of counts, to be
     asked, and `probe` one of states, each of a matrix, targets, the rows held out and `outputs`; `asked` is what the
-    probe's numbers say of states. `name` is what the constant is called.
+    probe's numbers say of states. `name` is what the constant is called, `worded` what knows words and no network.
     """
 
     name: str
     constant: Callable[[NDArray[Any], int], NDArray[np.float64]]
     words: Callable[[Any, NDArray[Any], NDArray[np.bool_], int], Callable[[Any], NDArray[np.float64]]]
-    probe: Callable[[NDArray[np.float64], NDArray[Any], NDArray[np.bool_], int], linear.Affine]
-    asked: Callable[[linear.Affine, NDArray[np.float64]], NDArray[np.float64]]
+    probe: Callable[[NDArray[Any], NDArray[Any], NDArray[np.bool_], int], linear.Affine]
+    asked: Callable[[linear.Affine, NDArray[Any]], NDArray[Any]]
+    worded: str = "tfidf"
 
 
 def _class_words(
@@ -140,6 +145,34 @@ def _label_probe(
     return linear.Affine.beside(linear.one_by_one(linear.probe(strength), states, targets), states.shape[1])
 
 
+def _tag_words(
+    rows: Sequence[Sequence[str]], targets: NDArray[Any], held_out: NDArray[np.bool_], tags: int
+) -> Callable[[Sequence[Sequence[str]]], NDArray[Any]]:
+    """How often each word has each tag; of a word that never came, how often any has."""
+    tagged, place = flat(targets), dict[str, int]()
+    seen = np.array([place.setdefault(word, len(place)) for row in rows for word in row], dtype=np.int64)
+    counts = np.bincount(seen * tags + tagged, minlength=len(place) * tags).reshape(-1, tags)
+    every = np.concatenate([counts, counts.sum(axis=0)[None]])
+    shares = (every / every.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def said(asked: Sequence[Sequence[str]]) -> NDArray[Any]:
+        found = np.array([place.get(word, len(place)) for row in asked for word in row], dtype=np.int64)
+        return ragged(shares[found], np.array([len(row) for row in asked], dtype=np.int64))
+
+    return said
+
+
+def _tag_probe(states: NDArray[Any], targets: NDArray[Any], held_out: NDArray[np.bool_], tags: int) -> linear.Affine:
+    counts = [len(row) for row in states]
+    read = np.concatenate([own[:count] for own, count in zip(targets, counts, strict=True)])
+    return _class_probe(flat(states), read, np.repeat(held_out, counts), tags)
+
+
+def _tags_asked(probe: linear.Affine, states: NDArray[Any]) -> NDArray[Any]:
+    counts = np.array([len(row) for row in states], dtype=np.int64)
+    return ragged(probe.predict_proba(flat(states)).astype(np.float32), counts)
+
+
 FITS: dict[Kind, Fits] = {
     "one-of": Fits(
         "majority",
@@ -162,6 +195,14 @@ FITS: dict[Kind, Fits] = {
         _label_probe,
         linear.Affine.predict_each,
     ),
+    "tags": Fits(
+        "majority",
+        lambda targets, tags: np.bincount(flat(targets), minlength=tags) / len(flat(targets)),
+        _tag_words,
+        _tag_probe,
+        _tags_asked,
+        "lookup",
+    ),
 }
 
 
@@ -182,12 +223,22 @@ def shares(training: Rows) -> NDArray[np.float64]:
 
 def always(said: NDArray[np.float64], rows: int) -> Baseline:
     """The same to everything: of classes the commonest is decided."""
-    return Baseline(lambda asked: np.tile(said, (len(asked.ids), 1)), rows, 0.0)
+
+    def answer(asked: Rows) -> NDArray[Any]:
+        if asked.task.kind != "tags":
+            return np.tile(said, (len(asked.ids), 1))
+        counts = np.array([len(own) for own in asked.targets], dtype=np.int64)
+        return ragged(np.broadcast_to(said.astype(np.float32), (counts.sum(), len(said))), counts)
+
+    return Baseline(answer, rows, 0.0)
 
 
 def words(training: Rows) -> Baseline | None:
-    """TF-IDF and a linear model; None where there are too many rows and classes for a cheap one."""
+    """TF-IDF and a linear model, or each word's tags; None where rows and classes are too many for a cheap one."""
     clock, targets, outputs = perf_counter(), training.targets, len(training.names)
+    if training.task.kind == "tags":
+        known = fits(training).words(_worded(training), targets, np.zeros(len(targets), dtype=bool), outputs)
+        return Baseline(lambda rows: known(_worded(rows)), len(targets), perf_counter() - clock)
     if not tfidf.cheap(len(targets), outputs):
         return None
     counter, matrix = tfidf.Counter.of(training.texts)
@@ -195,6 +246,10 @@ def words(training: Rows) -> Baseline | None:
     held_out = _held_out(np.zeros(len(order), dtype=np.int64))
     ask = fits(training).words(matrix[order], targets[order], held_out, outputs)
     return Baseline(lambda rows: ask(counter.weigh(rows.texts)), len(targets), perf_counter() - clock)
+
+
+def _worded(rows: Rows) -> list[list[str]]:
+    return [words_in(cells[0]) or [] for cells in rows.inputs]
 
 
 def without_network(training: Rows) -> tuple[dict[str, Baseline], dict[str, str]]:
@@ -206,7 +261,7 @@ def without_network(training: Rows) -> tuple[dict[str, Baseline], dict[str, str]
     if counted is None:
         why = f"{len(training.names):,} classes of {len(training.ids):,} rows are too many for a cheap model"
         return found, {"tfidf": why}
-    return {**found, "tfidf": counted}, {}
+    return {**found, fits(training).worded: counted}, {}
 
 
 @dataclass(frozen=True)
@@ -219,8 +274,8 @@ class Reader:
     max_length: int
     precision: str
 
-    def states(self, rows: Rows) -> NDArray[np.float64]:
-        """(rows, width)."""
+    def states(self, rows: Rows) -> NDArray[Any]:
+        """(rows, width); where words are tagged an array for each row, (words, width)."""
         return states(self.net.to(machine.device()), self.task, self.encoded(rows), **self._how())
 
     def predict(self, rows: Rows) -> Answers:
@@ -243,7 +298,7 @@ class Probed:
     """The probe's numbers, the states of the rows that it was fitted on, and the seconds that took."""
 
     affine: linear.Affine
-    states: NDArray[np.float64]
+    states: NDArray[Any]
     targets: NDArray[Any]
     seconds: float
 
@@ -261,12 +316,14 @@ def probe(training: Rows, reader: Reader, *, seconds: float, progress: Progress)
     reader.states(few)
     # Half of the time is for reading, the rest for fitting and for the rows that are asked about.
     readable = int(seconds / 2 / max(perf_counter() - began, 1e-6) * len(few.ids))
+    if training.task.kind == "tags":
+        readable = min(readable, MOST_WORDS * len(few.ids) // max(len(flat(few.targets)), 1))
     chosen = tfidf.some(keys, everything, max(readable, TIMED))
     if len(chosen) < len(keys):
         progress.say(f"the probe of the untouched model is fitted on {len(chosen):,} of {len(keys):,} training rows")
     # In the order of their keys, whatever the order of the file.
     part = training.take(chosen[np.argsort(keys[chosen], kind="stable")])
-    if len(np.unique(part.targets, axis=0)) < 2:
+    if len(np.unique(flat(part.targets), axis=0)) < 2:
         return None
     found = reader.states(part)
     by = part.targets if part.task.kind == "one-of" else np.zeros(len(part.ids), dtype=np.int64)

@@ -27,6 +27,7 @@ from finetooth.readers import read
 from finetooth.run import Run
 from finetooth.seeds import numbers
 from finetooth.table import Answers, AnyOf, Numbers, Predictions, Table, Written
+from finetooth.tags import Tags, ragged
 from finetooth.tasks import NOT_OF_THE_NETWORK, Encoded, named
 
 EXAMPLE = 8  # rows on which a changed head is looked at
@@ -85,7 +86,7 @@ def decided(plan: Plan, metrics: Mapping[str, Metric], p: Answers) -> tuple[Answ
         return replace(p, thresholds=rule.matrix), rule
     if isinstance(p, Numbers):
         return replace(p, half=decide.half_width(p, LEVEL)), None
-    if isinstance(p, Written):
+    if isinstance(p, Written | Tags):
         return p, None
     assert isinstance(p, Predictions)
     found = rule_of(plan, metrics, p)
@@ -153,7 +154,7 @@ def judge_baselines(
         if untouched.answers:
             fitted["untuned"] = Baseline(lambda rows: before.predict(rows).said, 0, 0.0)
         else:
-            what = "these numbers" if job.task.kind == "numbers" else "these classes"
+            what = {"numbers": "these numbers", "tags": "these tags"}.get(job.task.kind, "these classes")
             left_out["untuned"] = f"the model has no head for {what}, so it cannot answer before it is tuned"
         forgot = forgotten(job, before, after, validation, table.groups_of(validation.ids))
     if Run(run.scratch).finished:
@@ -209,13 +210,13 @@ def asked_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers],
     found = {baselines.fits(test).name: baselines.always(np.array(kept["shares"]), 0).predict(test)}
     missing: dict[str, str] = {}
     train = run.split.train
-    if "tfidf" in kept["fitted"]:
+    if (worded := baselines.fits(test).worded) in kept["fitted"]:
         if all(i in table.position for i in train) and table.digest(train) == kept["training"]:
             counted = baselines.words(Rows.of(table, train, names, task))
             assert counted is not None, "it was cheap before"
-            found["tfidf"] = counted.predict(test)
+            found[worded] = counted.predict(test)
         else:
-            missing["tfidf"] = "the training rows are not there, or not as they were"
+            missing[worded] = "the training rows are not there, or not as they were"
     if "frozen_probe" in kept["fitted"]:
         try:
             untouched = as_it_was(run)
@@ -289,7 +290,11 @@ def _reading(reader: Reader) -> forgetting.Read:
     def states(texts: Sequence[str]) -> NDArray[np.float64]:
         cells = [(text,) for text in texts]
         ids = [str(i) for i in range(len(texts))]
-        return reader.states(Rows(ids, cells, np.full(len(texts), -1), [], reader.task))
+        if reader.task.kind != "tags":
+            return reader.states(Rows(ids, cells, np.full(len(texts), -1), [], reader.task))
+        unknown = ragged(np.zeros(0, dtype=np.int64), np.zeros(len(texts), dtype=np.int64))
+        found = reader.states(Rows(ids, cells, unknown, [], reader.task))
+        return np.stack([words.sum(axis=0) / max(len(words), 1) for words in found]).astype(np.float64)
 
     return states
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from finetooth.converse import Replies, answered, compared
 from finetooth.errors import RunError
 from finetooth.metrics import Metric, units_of
 from finetooth.packaged import cache
-from finetooth.perturb import PERTURBATIONS, perturbed, robustness
+from finetooth.perturb import OF_WORDS, PERTURBATIONS, perturbed, perturbed_words, robustness
 from finetooth.perturb_images import IMAGE_PERTURBATIONS, perturbed_images
 from finetooth.predict import exact, predict
 from finetooth.readers import HUB, read
@@ -27,8 +28,9 @@ from finetooth.report import detail, opened, up_to_date, with_intervals, write_r
 from finetooth.run import WEIGHTS, Run
 from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
-from finetooth.table import Answers, Split, Table
-from finetooth.tasks import Writing, named, reading
+from finetooth.table import Answers, Split, Table, words_in
+from finetooth.tags import Tags
+from finetooth.tasks import Writing, named, places, reading
 
 
 def evaluate(
@@ -115,7 +117,8 @@ def answers(
     # A whole conversation holds its answers, and has no label beside them.
     whole = table.columns.talk and table.columns.label is None
     _count_sealed(run, table, [i for i in ids if whole or table.labels[table.position[i]] is not None])
-    return _answers(run, tuned, table, ids, precision)
+    p = _answers(run, tuned, table, ids, precision)
+    return replace(p, places=places(table, ids, tuned[1])) if isinstance(p, Tags) else p
 
 
 def replies(run: Run | str | Path, table: Table, ids: Sequence[str], tokens: int | None = None) -> Replies:
@@ -193,6 +196,13 @@ def _spoiled(test: Rows) -> Iterator[tuple[str, Rows, NDArray[np.int64]]]:
         for name in IMAGE_PERTURBATIONS:
             pixels = perturbed_images(test.encoded.pixels, test.ids, name)
             yield name, replace(test, encoded=replace(test.encoded, pixels=pixels)), every
+        return
+    if test.task.kind == "tags":
+        for name in OF_WORDS:
+            words = perturbed_words([words_in(cell) or [] for (cell,) in test.inputs], test.ids, name)
+            inputs = [(json.dumps(row, ensure_ascii=False),) for row in words]
+            changed = [row != words_in(cell) for row, (cell,) in zip(words, test.inputs, strict=True)]
+            yield name, replace(test, inputs=inputs, encoded=None), every[changed]
         return
     for name in PERTURBATIONS:
         texts = [perturbed(column, test.ids, name) for column in zip(*test.inputs, strict=True)]
@@ -280,7 +290,8 @@ def ended(run: Run | str | Path) -> Run:
 
 def known_metrics(run: Run, further: Sequence[Metric]) -> dict[str, Metric]:
     """The metrics of the run's task by name, and further ones."""
-    return {**named(run.plan.task).metrics, **{metric.name: metric for metric in further}}
+    task, names = named(run.plan.task), run.json("data.json")["names"]
+    return {**task.metrics(names), **{metric.name: metric for metric in further}}
 
 
 def _enter(run: Run, purpose: str) -> None:

@@ -1,4 +1,4 @@
-"""What stands in a label column: one of several classes, a number, any of several labels, or an answer in words.
+"""What stands in a label column: one of several classes, a number, any of several labels, an answer in words, or tags.
 
 Says which, reads it, and gives each row the class among whose rows it is dealt to the parts.
 """
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth.errors import DataError
-from finetooth.table import Kind, Table
+from finetooth.table import Kind, Table, words_in
+from finetooth.tags import Scheme, type_of
 
 FRACTIONS = 10  # different numbers above which fractions are no names of classes
 WHOLE = 30  # and whole numbers, where there are also
@@ -27,13 +28,15 @@ SEPARATORS = ("|", ";", ",")  # between the labels of a cell
 def kind_of(table: Table) -> Kind:
     """What the labels look like.
 
-    Texts where prompts stand beside them, or where they are part of conversations; several labels where the cells are
-    lists, or where separators part them into fewer names than there are cells; numbers where there are many different
-    ones and each stands in few rows, or has a fraction; else classes.
+    Texts where prompts stand beside them, or where they are part of conversations; tags where both they and the inputs
+    are lists; several labels where they alone are, or where separators part them into fewer names than there are
+    cells; numbers where there are many different ones and each stands in few rows, or has a fraction; else classes.
     """
     if table.columns.talk:
         return "texts"
     labels = [label for label in table.labels if label is not None]
+    if labels and _lists(labels) and None not in table.words:
+        return "tags"
     if labels and (_lists(labels) or _recurring(labels)):
         return "any-of"
     try:
@@ -118,16 +121,28 @@ def _recurring(cells: Sequence[str]) -> bool:
     return False
 
 
+def told(table: Table) -> str:
+    """The scheme of a table's tags in words, and how many types or tags there are."""
+    scheme = Scheme.of(sorted({tag for row in table.tags for tag in row or ()}))
+    if not scheme.marks:
+        return f"{len(scheme.kinds):,} plain tags"
+    written = (None if cell is None else words_in(cell) for cell in table.labels)
+    changed = any(own != row for own, row in zip(written, table.tags, strict=True))
+    name = "IOB1, read as BIO" if changed else scheme.name
+    types = ", ".join(scheme.kinds[:6]) + (", ..." if len(scheme.kinds) > 6 else "")
+    return f"{name}, {len(scheme.kinds):,} {'type' if len(scheme.kinds) == 1 else 'types'} of entities ({types})"
+
+
 def strata(table: Table, kind: Kind) -> list[str | None] | None:
     """The class among whose rows each row is dealt to the parts; None where the labels themselves say it.
 
-    Numbers are dealt by bins of equally many rows, several labels by the rarest: what is common is spread evenly by
-    itself.
+    Numbers are dealt by bins of equally many rows, several labels by the rarest, and so are tags, or the entities that
+    they mark: what is common is spread evenly by itself.
     """
     if kind == "one-of":
         return None
-    if kind == "any-of":
-        found = sets(table)
+    if kind in ("any-of", "tags"):
+        found = sets(table) if kind == "any-of" else _tagged(table)
         counts = Counter(name for own in found for name in own)
         return [min(own, key=lambda name: (counts[name], name), default=None) for own in found]
     if kind == "texts":
@@ -138,3 +153,11 @@ def strata(table: Table, kind: Kind) -> list[str | None] | None:
     names = [f"from {low:g}" for low in (-np.inf, *inner.tolist())]
     bins = np.searchsorted(inner, values, side="right").tolist()
     return [None if value != value else names[place] for value, place in zip(values.tolist(), bins, strict=True)]
+
+
+def _tagged(table: Table) -> list[frozenset[str]]:
+    """The types of entities in each row, or its plain tags."""
+    rows = table.tags
+    marks = Scheme.of(sorted({tag for row in rows for tag in row or ()})).marks
+    kinds = (([type_of(tag) for tag in row or ()] if marks else row or ()) for row in rows)
+    return [frozenset(own) - {""} for own in kinds]

@@ -39,6 +39,12 @@ def focal(gamma: float = 2.0) -> Loss:
     return loss
 
 
+def by_class(loss: Loss, weights: Sequence[float]) -> Loss:
+    """Another loss of classes, each times the weight of its target. Targets (targets,); gives (targets,)."""
+    each = torch.tensor(weights, dtype=torch.float32)
+    return lambda logits, targets: loss(logits, targets) * each.to(targets.device)[targets]
+
+
 def squared() -> Loss:
     """The squared error. Logits (rows, 1), targets (rows,), both in standard deviations; gives (rows,)."""
     return lambda logits, targets: (logits.float().squeeze(-1) - targets) ** 2

@@ -126,6 +126,8 @@ PERTURBATIONS: dict[str, Perturbation] = {
     "truncation": truncation,
     "spaces": spaces,
 }
+OF_WORDS = ("typos", "case")  # those that leave every word in its place
+APART = "\x1f"  # between words that are changed together
 
 
 def perturbed(texts: Sequence[str], ids: Sequence[str], name: str, seed: int = 0) -> list[str]:
@@ -136,6 +138,14 @@ def perturbed(texts: Sequence[str], ids: Sequence[str], name: str, seed: int = 0
     perturb = PERTURBATIONS[name]
     keys = numbers(seed, f"perturbation {name}", 0, row_keys(ids)).tolist()
     return [perturb(text, random.Random(key)) for text, key in zip(texts, keys, strict=True)]
+
+
+def perturbed_words(rows: Sequence[Sequence[str]], ids: Sequence[str], name: str, seed: int = 0) -> list[list[str]]:
+    """The same of lists of words, by a perturbation of OF_WORDS: each list keeps its length."""
+    texts = perturbed([APART.join(row) for row in rows], ids, name, seed)
+    changed = [text.split(APART) if row else [] for text, row in zip(texts, rows, strict=True)]
+    # A word that holds the sign itself would be parted.
+    return [new if len(new) == len(row) else [*row] for new, row in zip(changed, rows, strict=True)]
 
 
 def robustness(

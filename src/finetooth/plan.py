@@ -61,7 +61,6 @@ LATER: dict[str, Any] = {
 LARGEST = 20 << 30  # bytes
 ADAPTER_RATE = 1e-3
 PROMPT_RATE = 1e-2
-LATER_TASKS = ("token-classification",)
 
 
 def _no_switch(value: Any) -> Any:
@@ -108,10 +107,11 @@ class Data(Section):
     """Which columns to use; a flag of the command line goes before."""
 
     input: str = "auto"
-    """The column with the text; `auto` takes the one named text or sentence."""
+    """The column with the text; `auto` takes the one named text or sentence, or the lists named tokens or words."""
     label: str | None = "auto"
-    """The column with the label; `auto` takes the one named label or target. Several columns of 0 and 1, with commas
-    between their names, are the labels of which any may be true."""
+    """The column with the label; `auto` takes the one named label or target, beside lists of words the one named tags,
+    ner_tags or labels. Several columns of 0 and 1, with commas between their names, are the labels of which any may be
+    true."""
     group: str | None = None
     """Rows with the same cell in this column stay in one part (one patient, one document)."""
     weights: str | None = None
@@ -229,9 +229,9 @@ class Plan(Section):
     """Every setting of a run. Units: rates are absolute, `epochs`, `eval_every`, `save_every` in epochs."""
 
     task: str = "auto"
-    """What is to be learnt: text-classification, text-pair, text-regression, multi-label, image-classification,
-    instruction or seq2seq; `auto` sees it by the columns, and where two are possible by the model. In Python also the
-    name of a task of your own, once it is in TASKS."""
+    """What is to be learnt: text-classification, text-pair, text-regression, multi-label, token-classification,
+    image-classification, instruction or seq2seq; `auto` sees it by the columns, and where two are possible by the
+    model. In Python also the name of a task of your own, once it is in TASKS."""
     data: Data = Data()
     """The columns."""
     split: SplitPlan = SplitPlan()
@@ -505,7 +505,7 @@ def _translated(values: Mapping[str, Any]) -> dict[str, Any]:
                 continue
             other = {"bf16": "fp32", "fp32": "bf16"}.get(key, key)
             name, given = "precision", key if given else other
-        if (name, given) == ("precision", "fp16") or (name == "task" and given in LATER_TASKS):
+        if (name, given) == ("precision", "fp16"):
             raise PlanError(f"{name} {given} is not in this version of finetooth.")
         if name in ("data", "split") and given is None:
             continue

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from finetooth import machine
 from finetooth.backbones import evaluating, int8, load_classifier
 from finetooth.batches import BUDGETS, Rows, by_tokens
+from finetooth.labels import kind_of
 from finetooth.prefix import Ask
 from finetooth.table import Answers, Table
-from finetooth.tasks import OWNERS, TASKS, Encoded, Task, summed
+from finetooth.tags import ragged
+from finetooth.tasks import OWNERS, READS, TASKS, Encoded, Task, summed
 from finetooth.twin import Twin
 
 Inputs = dict[str, Tensor]
@@ -68,15 +70,18 @@ def states(
     precision: str,
     device: str,
     progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float64]:
+) -> NDArray[Any]:
     """What the net's body makes of each row: its last hidden states, averaged over tokens or space; (rows, width).
 
+    Where words are tagged it is what it makes of the first token of each, an array for each row, (words, width).
     `progress` is told how many tokens are done, and how many there are.
     """
 
     def ask(net: Any, inputs: Inputs, rows: Rows, targets: Tensor) -> Tensor:
-        owners = inputs.pop(OWNERS, None)
+        owners, reads = inputs.pop(OWNERS, None), inputs.pop(READS, None)
         hidden: Tensor = net.base_model(**inputs)[0].float()
+        if task.kind == "tags":
+            return hidden[reads]
         if "attention_mask" not in inputs:  # an image, of tokens or (rows, width, height, width of the map)
             return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
         mask = inputs["attention_mask"][..., None].float()
@@ -97,7 +102,12 @@ def asked(
     """
     backbone, task, device = load_classifier(model, ["one", "other"]), TASKS["text-classification"], machine.device()
     limit = min(max_length or backbone.limit, backbone.limit)
-    encoded = task.encode(table, table.ids, [], backbone.tokenizer, min(limit, READ))
+    if kind_of(table) == "tags":  # lists of words are read as texts
+        texts = [(" ".join(words or ()),) for words in table.words]
+        how: dict[str, Any] = {"ids": table.ids, "targets": np.zeros(len(table), dtype=np.int64)}
+        encoded = task.read(texts, backbone.tokenizer, min(limit, READ), **how)
+    else:
+        encoded = task.encode(table, table.ids, [], backbone.tokenizer, min(limit, READ))
     found = states(
         backbone.net.to(device),
         task,
@@ -119,13 +129,18 @@ def _each(
     precision: str,
     device: str,
     progress: Callable[[int, int], None] | None,
-) -> NDArray[np.float64]:
-    """What `ask` says of each row's inputs, (rows, columns), while the net is in evaluation mode and learns nothing."""
+) -> NDArray[Any]:
+    """What `ask` says of each row's inputs, (rows, columns), while the net is in evaluation mode and learns nothing.
+
+    Of tags of words it is what `ask` says of each target, an array for each row, in fp32: there are many of them.
+    """
+    counts = encoded.counts if task.kind == "tags" else np.ones(len(encoded), dtype=np.int64)
+    starts = np.cumsum(counts) - counts
     if precision == "int8":
         net = int8(net)
     elif next(net.parameters()).dtype == torch.float32:
         net = Twin(net, precision).net
-    found: NDArray[np.float64] = np.zeros((0, 0))
+    found: NDArray[Any] = np.zeros((0, 0))
     done = 0
     with torch.inference_mode(), evaluating(net):
         for rows in by_tokens(encoded.lengths, BUDGETS[device]):
@@ -133,9 +148,9 @@ def _each(
             there = {name: tensor.to(device) for name, tensor in inputs.items()}
             answers = ask(net, there, rows, targets.to(device)).cpu().numpy()
             if not len(found):
-                found = np.zeros((len(encoded), answers.shape[1]))
-            found[rows] = answers
+                found = np.zeros((counts.sum(), answers.shape[1]), np.float32 if task.kind == "tags" else np.float64)
+            found[np.concatenate([np.arange(starts[row], starts[row] + counts[row]) for row in rows])] = answers
             done += int(encoded.lengths[rows].sum())
             if progress is not None:
                 progress(done, int(encoded.lengths.sum()))
-    return found
+    return ragged(found, counts) if task.kind == "tags" else found

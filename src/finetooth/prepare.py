@@ -24,7 +24,7 @@ from finetooth.errors import DataError, ModelError, PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.likeness import Seen, see
 from finetooth.loop import Recipe, State, optimizer
-from finetooth.losses import LOSSES
+from finetooth.losses import LOSSES, by_class
 from finetooth.metrics import Metric
 from finetooth.plan import Data, Facts, Plan, made, mixing_of, name_of, resolve
 from finetooth.predict import predict
@@ -35,6 +35,7 @@ from finetooth.readers import read
 from finetooth.seeds import numbers, row_keys
 from finetooth.slices import refuse_unknown
 from finetooth.table import Answers, Split, Table
+from finetooth.tags import flat
 from finetooth.tasks import Encoded, Task, fitting, named, reach, reading
 
 AT_ONCE = {
@@ -137,10 +138,14 @@ class Job:
         if plan.class_weights is not None and self.task.kind == "any-of":
             weights = label_weights(plan, self.names, self.training.targets)
             loss = {"name": "binary-cross-entropy", "pos_weight": weights}
+        learnt = made(loss, LOSSES)
+        if plan.class_weights is not None and self.task.kind == "tags":
+            tags = flat(self.training.targets)
+            learnt = by_class(learnt, class_weights(plan, self.names, tags).tolist())
         return Recipe(
             steps=steps,
             max_seconds=inf if plan.max_seconds is None else plan.max_seconds,
-            loss=made(loss, LOSSES),
+            loss=learnt,
             learning_rate=float(plan.learning_rate),
             rate=rate_of(plan, self.backbone.layers),
             schedule=schedules.warmup(warmup, made(plan.schedule, schedules.SCHEDULES)),
@@ -220,8 +225,8 @@ class Material:
         `rows` keeps at most so many rows of training and of validation.
         """
         task = named(plan.task if plan.task != "auto" else fitting(table, model)[0])
-        known = {**task.metrics, **{metric.name: metric for metric in metrics}}
         names, seen = task.names(table), None
+        known = {**task.metrics(names), **{metric.name: metric for metric in metrics}}
         if table.folder is not None:
             seen = see(table)
             _refuse_broken(table, seen)
@@ -277,7 +282,7 @@ class Material:
             everything.take(np.array([place[i] for i in ids], dtype=np.int64))
             for ids in (split.train, split.validation)
         )
-        if task.kind != "texts" and len(np.unique(training.targets, axis=0)) < 2:
+        if task.kind != "texts" and len(np.unique(flat(training.targets), axis=0)) < 2:
             alike = "are of one class" if task.kind == "one-of" else "have the same label"
             raise DataError(
                 f"{table.source}: all {len(training):,} training rows {alike}, so there is nothing to learn. "
@@ -399,7 +404,10 @@ def refuse_senseless(plan: Plan, task: Task) -> None:
         return
     unset: dict[str, Any] = {"oversample": False, "label_smoothing": 0.0}
     unset |= {"class_weights": None, "threshold": "argmax"} if task.kind != "any-of" else {}
+    if task.kind == "tags":
+        unset = {"oversample": False, "threshold": "argmax"}
     what = {"numbers": "the labels are numbers", "any-of": "several labels can be true of a row"}
+    what["tags"] = "each word of a row has a tag"
     why = what.get(task.kind, "there are no classes")
     for key, off in unset.items():
         if getattr(plan, key) != off:
@@ -517,9 +525,11 @@ def decisions(job: Job) -> Iterator[str]:
 
 def findings(table: Table, job: Job) -> tuple[Finding, ...]:
     """What the checks say of the rows; of the sealed ones the inputs alone are looked at, and whether they leak."""
-    lengths = np.zeros(len(table), dtype=np.int64)
+    lengths, found = np.zeros(len(table), dtype=np.int64), list[Finding]()
     for encoded in (job.training, job.validation):
         lengths[[table.position[i] for i in encoded.ids]] = encoded.whole
+    if job.task.kind == "tags":
+        found = [*_words_cut(job)]
     return examine(
         Sample(
             table,
@@ -530,8 +540,26 @@ def findings(table: Table, job: Job) -> tuple[Finding, ...]:
             seen=job.seen,
             sealed=True,
             kind=job.task.kind,
-        )
+        ),
+        tuple(found),
     )
+
+
+def _words_cut(job: Job) -> Iterator[Finding]:
+    """How many words of the rows to train and to validate stand behind the limit, so that nobody reads them."""
+    words = np.array([len(own) for own in job.rows.targets])
+    lost = words - job.rows.counts
+    if lost.any():
+        rows = np.flatnonzero(lost).tolist()
+        yield Finding(
+            "words cut",
+            "warning",
+            f"{int(lost.sum()):,} of {int(words.sum()):,} words, in {len(rows):,} rows, stand behind the limit of "
+            f"{job.plan.max_length} tokens: they are not learnt, and count as wrong in the scores.",
+            "A larger max_length keeps more, where the model takes it; or part these rows.",
+            int(lost.sum()),
+            tuple(job.rows.ids[row] for row in rows),
+        )
 
 
 def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:
@@ -544,7 +572,7 @@ def _facts(table: Table, split: Split, backbone: Backbone, task: Task, names: li
         task=fitting(table, backbone.source),
         new_head=task.kind != "texts",
         loss=task.loss,
-        metric=task.goal(task.targets(table, split.train, names), plan.loss),
+        metric=task.goal(task.targets(table, split.train, names), names, plan.loss),
         rows=len(split.train),
         parameters=sum(p.numel() for p in backbone.net.parameters()),
         limit=backbone.limit,

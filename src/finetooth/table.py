@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from finetooth.errors import DataError
 from finetooth.findings import Finding
+from finetooth.tags import Tags, begun, one_sign_for_begin
 
 PARTS = ("train", "validation", "test")
-Kind = Literal["one-of", "numbers", "any-of", "texts"]  # of answers, and of what stands in a label column
+Kind = Literal["one-of", "numbers", "any-of", "texts", "tags"]  # of answers, and of what stands in a label column
 TALKS = ("messages", "conversations")  # columns that hold whole conversations, answers included
 ASKED = (  # columns of a prompt or a source, and of the answer to it
     (("prompt",), "completion"),
@@ -118,6 +119,33 @@ class Table:
             json.dumps([name for name, true in zip(names, row, strict=True) if true], ensure_ascii=False)
             for row in zip(*columns, strict=True)
         ]
+
+    @cached_property
+    def words(self) -> list[list[str] | None]:
+        """The words of each row whose one input is a list of them; None for a text."""
+        return [None if len(cells) > 1 else words_in(cells[0]) for cells in self.inputs]
+
+    @cached_property
+    def tags(self) -> list[list[str] | None]:
+        """The tag of each word of each row, those of IOB1 in BIO; None where the label is missing.
+
+        Raises DataError, naming the row, for what is no list, or of another length than the words.
+        """
+        known: dict[str, str] = {}  # one object for all that are equal
+        found: list[list[str] | None] = []
+        for i, (cell, words) in enumerate(zip(self.labels, self.words, strict=True)):
+            own = None if cell is None else words_in(cell)
+            if cell is not None and (own is None or words is None or len(own) != len(words)):
+                said = "a text" if words is None else f"{len(words):,} words"
+                tagged = f"{cell[:40]!r}" if own is None else f"{len(own):,} tags"
+                raise DataError(
+                    f"{self.place(i)}: found {said} in the column '{self.columns.input[0]}' and {tagged} in the column "
+                    f"'{self.columns.label}', expected a list of words and a list with a tag for each."
+                )
+            found.append(None if own is None else [known.setdefault(tag, tag) for tag in own])
+        if one_sign_for_begin(found):
+            return [None if own is None else begun(own) for own in found]
+        return found
 
     @cached_property
     def groups(self) -> list[str | None]:
@@ -250,6 +278,19 @@ class Table:
         return self.digest(self.ids)
 
 
+def words_in(cell: str) -> list[str] | None:
+    """The entries of a cell that is a list of texts or numbers, as JSON has it; None for another."""
+    if not cell.startswith("["):
+        return None
+    try:
+        own = json.loads(cell)
+    except ValueError:
+        return None
+    if not isinstance(own, list) or not all(isinstance(word, str | int | float) for word in own):
+        return None
+    return [word if isinstance(word, str) else json.dumps(word) for word in own]
+
+
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})([T ]\d\d:\d\d(?::\d\d)?)?$")
 
 
@@ -335,7 +376,8 @@ class Split:
 class Answers(Protocol):
     """What a model said of some rows, and the truth: as much as intervals, comparisons and slices need to know of it.
 
-    `labels` and `said` have a row for each id, of whatever shape the kind of answers has.
+    `labels` and `said` have a row for each id, of whatever shape the kind of answers has; an array of objects where the
+    rows are of several lengths.
     """
 
     @property
@@ -392,6 +434,8 @@ def together(parts: Sequence[A]) -> A:
 def answers_of(table: pa.Table) -> Answers:
     """What `arrow` wrote; the metadata tell the kind. Raises KeyError or TypeError for another table."""
     about = {key.decode(): json.loads(value) for key, value in table.schema.metadata.items()}
+    if "tags" in about:
+        return Tags.of(table, about["tags"])
     ids, labels = table["id"].to_pylist(), table["label"].to_pylist()
     if "thresholds" in about:
         known = [None if own is None else [name in own for name in about["names"]] for own in labels]

@@ -14,6 +14,7 @@ SAYS = {
     "mean": "the mean of the training rows to everything",
     "majority": "the commonest class to everything",
     "tfidf": "TF-IDF of words and letters under a linear classifier, fitted on the same rows",
+    "lookup": "to each word the tag that it has most often in the training rows",
     "frozen_probe": "logistic regression on what the model makes of the rows before tuning",
     "untuned": "the model before tuning",
     "scratch": "the same network trained from scratch on the same rows",
@@ -29,9 +30,15 @@ LABELS = {
 }
 
 
+TAGS = {
+    "majority": "the commonest tag to every word",
+    "frozen_probe": "logistic regression on what the model makes of each word before tuning",
+}
+
+
 def says(name: str, kind: Kind) -> str:
     """What a baseline is, where the answers are of this kind."""
-    return {"numbers": NUMBERS, "any-of": LABELS}.get(kind, {}).get(name, SAYS[name])
+    return {"numbers": NUMBERS, "any-of": LABELS, "tags": TAGS}.get(kind, {}).get(name, SAYS[name])
 
 
 def strongest(metric: Metric, others: Mapping[str, Answers]) -> str:

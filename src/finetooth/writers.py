@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv, parquet
@@ -17,9 +18,18 @@ def _write_jsonl(table: pa.Table, path: Path) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist()), encoding="utf-8")
 
 
+def _write_delimited(table: pa.Table, path: Path, delimiter: str) -> None:
+    """Lists and objects are written as JSON, since a cell holds a text."""
+    for i, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type):
+            cells = [None if cell is None else json.dumps(cell, ensure_ascii=False) for cell in table[i].to_pylist()]
+            table = table.set_column(i, field.name, pa.array(cells, pa.string()))
+    csv.write_csv(table, path, csv.WriteOptions(delimiter=delimiter))
+
+
 WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
-    ".csv": csv.write_csv,
-    ".tsv": lambda table, path: csv.write_csv(table, path, csv.WriteOptions(delimiter="\t")),
+    ".csv": lambda table, path: _write_delimited(table, path, ","),
+    ".tsv": lambda table, path: _write_delimited(table, path, "\t"),
     ".jsonl": _write_jsonl,
     ".parquet": parquet.write_table,
 }
@@ -32,7 +42,9 @@ def write(path: Path, p: Answers, table: Table) -> None:
     """
     rows = [table.position[i] for i in p.ids]
     cells = {name: table.column(name) for name in table.columns.input}
-    given = {name: [column[r] for r in rows] for name, column in cells.items()}
+    given: dict[str, list[Any]] = {name: [column[r] for r in rows] for name, column in cells.items()}
+    if p.kind == "tags" and None not in (words := [table.words[r] for r in rows]):
+        given = dict.fromkeys(given, words)
     answers = {"row": [table.places[r][1] for r in rows], "id": p.ids, **p.cells()}
     columns = {**answers, **{name if name not in answers else f"input_{name}": cells for name, cells in given.items()}}
     write_rows(path, pa.table(columns))

@@ -11,6 +11,7 @@ from finetooth.backbones.load import Backbone, How, load_classifier, load_masked
 from finetooth.backbones.norm import by_batch
 from finetooth.backbones.preparation import Preparation
 from finetooth.backbones.seq2seq import NOTHING, WRITES, load_seq2seq, load_tuned_seq2seq, writes_from_a_source
+from finetooth.backbones.tagger import load_tagger, load_tuned_tagger
 
 __all__ = [
     "NOTHING",
@@ -35,10 +36,12 @@ __all__ = [
     "load_image_classifier",
     "load_masked",
     "load_seq2seq",
+    "load_tagger",
     "load_tuned",
     "load_tuned_causal",
     "load_tuned_images",
     "load_tuned_seq2seq",
+    "load_tuned_tagger",
     "movable",
     "ragged",
     "read_at",

@@ -115,13 +115,13 @@ def load_classifier(
     return assembled(net, tokenizer_of(source, model), model, how, answers=answers, task_type="SEQ_CLS")
 
 
-def tokenizer_of(source: str, model: str) -> Any:
-    """The tokenizer that lies beside a model. Raises ModelError where it cannot be read."""
+def tokenizer_of(source: str, model: str, **how: Any) -> Any:
+    """The tokenizer that lies beside a model, `how` is its own business. Raises ModelError where it cannot be read."""
     from transformers import AutoTokenizer
 
     with quiet():
         try:
-            return AutoTokenizer.from_pretrained(source)
+            return AutoTokenizer.from_pretrained(source, **how)
         except CANNOT_LOAD as error:
             raise ModelError(f"{model}: its tokenizer cannot be loaded: {first_line(error)}") from error
 
@@ -255,7 +255,7 @@ def _refuse_other_kind(auto: Any, model: str, config: Any) -> None:
     reads = type(config) in AutoModelForSequenceClassification._model_mapping
     if auto is AutoModelForImageClassification and reads and not sees:
         raise ModelError(f"{model}: a {config.model_type} reads texts; {IMAGES_NEED}")
-    if auto is AutoModelForSequenceClassification and sees and not reads:
+    if auto is not AutoModelForImageClassification and sees and not reads:
         raise ModelError(f"{model}: a {config.model_type} sees images; {TEXTS_NEED}")
 
 
@@ -273,13 +273,17 @@ def load_masked(model: str) -> Any | None:
     return None if facts["missing_keys"] or facts["mismatched_keys"] else net.eval()
 
 
-def load_tuned(folder: Path) -> tuple[Any, Any]:
-    """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
+def load_tuned(folder: Path, auto: Any = None) -> tuple[Any, Any]:
+    """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32.
+
+    It is one of transformers' `auto` class, of those that classify a text if not given.
+    """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     with quiet():
         try:
-            net = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+            auto = auto or AutoModelForSequenceClassification
+            net = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error

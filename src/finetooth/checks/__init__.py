@@ -13,6 +13,7 @@ from finetooth.checks.lengths import lengths
 from finetooth.checks.shifts import shifts
 from finetooth.checks.size import size
 from finetooth.checks.suspects import suspects
+from finetooth.checks.tags import tags
 from finetooth.checks.texts import scripts, stock_phrases, strangers, texts
 from finetooth.checks.times import times
 
@@ -22,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "images": images,
     "labels": labels,
     "classes": classes,
+    "tags": tags,
     "leaks": leaks,
     "groups": torn_groups,
     "documents": documents,

@@ -49,6 +49,8 @@ class Sample:
     @cached_property
     def texts(self) -> list[str]:
         """Each row's input as one text."""
+        if self.kind == "tags":
+            return [" ".join(words or cells) for words, cells in zip(self.table.words, self.table.inputs, strict=True)]
         return ["\n".join(row) for row in self.table.inputs]
 
     @cached_property

@@ -34,8 +34,8 @@ def read(
 ) -> Table:
     """Read a file, a folder of the files train, validation and test or of images, or a Hub data set (`hub:owner/name`).
 
-    Formats are csv, tsv, jsonl, json and parquet, each plain or packed by gzip or zstd; a folder may also be one that
-    the library `datasets` has saved, and a list in YAML mixes several sources (`readers/mix.py`). `input` may name
+    Formats are csv, tsv, jsonl, json, parquet and conll, each plain or packed by gzip or zstd; a folder may also be one
+    that the library `datasets` has saved, and a list in YAML mixes several sources (`readers/mix.py`). `input` may name
     several columns, separated by commas. With labelled=False a missing label column is allowed. What was cleaned on the
     way stands in the Table's `found`. Rows are counted without blank lines. Raises DataError, in one sentence, for what
     cannot be read.

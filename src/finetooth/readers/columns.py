@@ -14,6 +14,8 @@ INPUTS = ("text", "sentence")
 PAIRS = (("text", "text_pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
 LABELS = ("label", "target")
 OTHERWISE = ("source", "target", "text", "summary")  # names that columns of labelled texts have too
+WORDS = ("tokens", "words")  # columns that hold lists of words
+TAGS = ("tags", "ner_tags", "labels", "label")  # and lists with a tag for each
 NAME = re.compile(r"[^\W\d][\w.:#%/()-]*( [\w.:#%/()-]+){0,3}")  # a word or a few
 LOOKED_AT = 1000  # rows
 
@@ -54,6 +56,8 @@ def choose(
     inputs: list[str | None]
     if not input and not label and (talk := _talk(names)):
         input, label = talk
+    if not input and not any(name.lower() in INPUTS for name in names):
+        input = guessed("input", WORDS, False)
     if input:
         inputs = [named("input", part.strip()) for part in input.split(",")]
     else:
@@ -64,7 +68,8 @@ def choose(
     # Several columns of 0 and 1 are the labels of which any may be true.
     several = [name.strip() for name in label.split(",")] if label and label not in names else []
     needed = labelled and not several and not talks
-    chosen = named("label", label) if label and not several else guessed("label", LABELS, needed)
+    known = TAGS if [name and name.lower() in WORDS for name in inputs] == [True] else LABELS
+    chosen = named("label", label) if label and not several else guessed("label", known, needed)
     if several:
         chosen = ",".join(named("label", name) for name in several)
     if len(set(inputs)) < len(inputs):
@@ -109,6 +114,7 @@ def unnamed(source: str, data: pa.Table, flags: Iterable[str | None]) -> DataErr
         *LABELS,
         *TALKS,
         *(name for asked, answer in ASKED for name in (*asked, answer)),
+        *WORDS,
         *(name.strip().lower() for flag in flags if flag for name in flag.split(",")),
     }
     if expected & {name.lower() for name in names}:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from finetooth.errors import DataError, nearest, shown
 from finetooth.findings import Finding
+from finetooth.readers.conll import read_conll
 from finetooth.readers.content import Content
 from finetooth.readers.delimited import MARKS, read_csv, read_tsv
 from finetooth.readers.encoding import HEAD, ODD, UNICODE, codec_of
@@ -26,7 +27,11 @@ READERS: dict[str, Reader] = {
     ".jsonl": read_json,
     ".json": read_json,
     ".parquet": read_parquet,
+    ".conll": read_conll,
+    ".iob": read_conll,
+    ".bio": read_conll,
 }
+TAGGED = (".conll", ".iob", ".bio")
 PACKED = {".gz": "gzip", ".zst": "zstd"}
 KINDS = {
     ".csv": "text in delimited columns",
@@ -34,6 +39,7 @@ KINDS = {
     ".jsonl": "JSON objects one after the other",
     ".json": "a JSON array",
     ".parquet": "Parquet",
+    **dict.fromkeys(TAGGED, "a word and its tag in each line"),
 }
 # How files begin that people take for one of these.
 FOREIGN = {
@@ -127,7 +133,7 @@ def _kind(file: File, ending: str) -> str:
     split = any(mark in line for mark in MARKS)
     if ending in (".json", ".jsonl") and (not split or start[:1] in ("{", "[") or _json(line)):
         return ending  # what is wrong with it, its reader tells
-    if ending in (".csv", ".tsv"):
+    if ending in (".csv", ".tsv", *TAGGED):
         return ending
     if ending not in READERS and not split:
         raise DataError(

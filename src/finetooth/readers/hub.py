@@ -9,6 +9,7 @@ from logging import ERROR
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import compute as pc
 
@@ -79,8 +80,10 @@ def _read(source: str, how: str, name: str, remedy: str) -> tuple[list[Piece], l
 
 
 def _content(place: str, rows: Any) -> Content:
-    """The rows of one split. A class that is a number with a name, as the library has it, is its name."""
+    """The rows of one split. A class that is a number with a name, as the library has it, is its name, in lists too."""
     classes = {name: pa.array(kind.names) for name, kind in rows.features.items() if hasattr(kind, "int2str")}
+    inner: dict[str, Any] = {name: getattr(kind, "feature", None) for name, kind in rows.features.items()}
+    listed = {name: pa.array(kind.names) for name, kind in inner.items() if hasattr(kind, "int2str")}
     if not len(rows):
         raise DataError(f"{place}: there are no rows in it.")
     nested = {}
@@ -95,12 +98,24 @@ def _content(place: str, rows: Any) -> Content:
             if name in classes:
                 column = pc.if_else(pc.less(column, 0), None, column)  # -1 is the library's word for no label
                 column = classes[name].take(column)
+            if name in listed:
+                column = _named(column, listed[name])
             text, bad = texts(column)
             columns.append(text)
             wrong += bad
         tables.append(pa.table(columns, schema=schema))
     found = [western_cells(place, wrong)] if wrong else []
     return Content(pa.concat_tables(tables), found, nested)
+
+
+def _named(column: pa.Array, names: pa.Array) -> pa.Array:
+    """Lists of the numbers of classes as lists of their names."""
+    numbers = column.flatten()
+    numbers = pc.if_else(pc.less(numbers, 0), None, numbers)
+    starts = np.concatenate(
+        [[0], np.cumsum(pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False))]
+    )
+    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), names.take(numbers), mask=column.is_null())
 
 
 @contextmanager

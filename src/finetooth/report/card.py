@@ -11,7 +11,7 @@ import yaml
 from finetooth.report import words
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-ASK = {"numbers": "foretell", "texts": "answer"}  # what a pipeline does; else it classifies
+ASK = {"numbers": "foretell", "texts": "answer", "tags": "tag"}  # what a pipeline does; else it classifies
 # What has no pipeline.
 WRITE = """from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -128,6 +128,11 @@ def _limit(report: Mapping[str, Any]) -> str:
         return (
             "Each label has a probability of its own; it is given from a half on, or from its threshold in "
             "decisions.json."
+        )
+    if report["kind"] == "tags":
+        return (
+            "It was tuned on words that were parted before; the pipeline parts a text as the tokenizer does, and joins "
+            "tags that begin with B- and I-, no others."
         )
     if report["kind"] != "numbers":
         row = "an image" if report["pipeline"][0].startswith("image") else "a text"

@@ -56,6 +56,24 @@ def diagnose_labels(
     return _or_nothing(items, epochs)
 
 
+def diagnose_tags(
+    epochs: Sequence[Mapping[str, Any]], detail_validation: Mapping[str, Any], common: float
+) -> list[Item]:
+    """The same where each word has a tag; `common` is the share of the commonest tag.
+
+    `epochs` have eval_entity_f1 or, of plain tags, eval_word_accuracy; `detail_validation` has types for classes.
+    """
+    plain = detail_validation["scheme"] == "plain"
+    guessing = Guessing("word_accuracy", common, "always giving the commonest tag")
+    items = _curves(epochs, guessing if plain else Guessing("entity_f1", 0.0, "finding no entity"))
+    missed = [row["label"] for row in detail_validation["types"] if row["rows"] and not row["predicted"]]
+    if missed:
+        says = f"Present in the validation rows, yet never {'given' if plain else 'found'}: {_named(missed)}."
+        advice = "Allow more epochs, set class_weights to auto, or gather more rows with these."
+        items.append(_item("tag never given" if plain else "type never found", "warning", says, advice))
+    return _or_nothing(items, epochs)
+
+
 @dataclass(frozen=True)
 class Guessing:
     """A score of which higher is better, what guessing gives of it, and how one guesses."""

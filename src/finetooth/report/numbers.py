@@ -20,10 +20,11 @@ from sklearn.metrics import (
 from finetooth import ledger, stops
 from finetooth.decide import Rule, cooled
 from finetooth.metrics import Metric, abstention, calibration, finite, interval, sensitivity_at
-from finetooth.report import several, values, words
-from finetooth.report.diagnosis import diagnose, diagnose_labels, diagnose_numbers
+from finetooth.report import several, tagged, values, words
+from finetooth.report.diagnosis import diagnose, diagnose_labels, diagnose_numbers, diagnose_tags
 from finetooth.run import Run
 from finetooth.table import Answers, AnyOf, Kind, Numbers, Predictions, Table, Written
+from finetooth.tags import Tags
 from finetooth.verdict import answer, difference, judged, says, strongest
 
 WORST = 20  # wrong answers listed, the surest first
@@ -173,6 +174,8 @@ def _diagnosis(epochs: Sequence[Mapping[str, Any]], shown: Mapping[str, Any], p:
         return []
     if isinstance(p, Numbers):
         return diagnose_numbers(epochs)
+    if isinstance(p, Tags):
+        return diagnose_tags(epochs, shown, shown["commonest"])
     if isinstance(p, AnyOf):
         return diagnose_labels(epochs, shown, float((p.labels == 1).mean()))
     return diagnose(epochs, shown, _classes(p).names, _guessing(_classes(p)))
@@ -186,9 +189,16 @@ def _seeds(run: Run, goal: Metric, part: str) -> dict[str, Any] | None:
     for seed, each in {run.plan.seed: run, **run.other_seeds}.items():
         if each is not run and not each.finished:
             degenerate[str(seed)] = "the loss was no finite number any more"
-        elif len(answers := set(each.predictions(part).cells()["prediction"])) == 1:
+        elif len(answers := _answers(each.predictions(part))) == 1:
             degenerate[str(seed)] = f"answers '{min(answers)}' to every row"
     return {"metric": goal.name, part: _spread(run, goal, part), "test": None, "degenerate": degenerate}
+
+
+def _answers(p: Answers) -> set[Any]:
+    """All that is answered to any row, or to any word."""
+    if isinstance(p, Tags):
+        return {p.names[tag] for tag in np.unique(p.decided[p.read]).tolist()}
+    return set(p.cells().get("prediction", p.ids))
 
 
 def _seeds_tested(seeds: Mapping[str, Any], run: Run, goal: Metric) -> dict[str, Any] | None:
@@ -300,8 +310,9 @@ def _mismatch(
     """Whether what the network knew beforehand helps, as validation rows tell."""
     gain = helps = None
     says = "Whether the pre-trained knowledge helps was not looked at: the probe or the words are missing."
-    if "frozen_probe" in others and "tfidf" in others:
-        gain = difference(goal, others["frozen_probe"], others["tfidf"], groups)
+    alone = next((name for name in ("tfidf", "lookup") if name in others), None)
+    if "frozen_probe" in others and alone is not None:
+        gain = difference(goal, others["frozen_probe"], others[alone], groups)
         shown = answer(gain)
         if shown == "better":
             helps, says = True, "A probe of the untouched network beats the words alone: what it learnt before helps."
@@ -392,6 +403,8 @@ def detail(p: Answers, table: Table) -> dict[str, Any]:
         return {"worst": []}
     if isinstance(p, Numbers):
         return values.detail(p, table)
+    if isinstance(p, Tags):
+        return tagged.detail(p, table)
     return several.detail(p, table) if isinstance(p, AnyOf) else _detail(_classes(p), table)
 
 

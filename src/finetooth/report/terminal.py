@@ -41,6 +41,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         _show_labels(detail["labels"], part, console)
     elif "points" in detail:
         _show_values(detail, part, console)
+    elif "types" in detail:
+        _show_types(detail, part, console)
     if report.get("written"):  # runs of earlier versions know of none
         _show_written(report["written"], console)
 
@@ -91,6 +93,21 @@ def _show_labels(labels: Sequence[Mapping[str, Any]], part: str, console: Consol
     if len(labels) > CLASSES_TOLD:
         left = len(labels) - CLASSES_TOLD
         console.print(Text(f"The {CLASSES_TOLD} largest labels; {left} more are in report.html.\n"))
+
+
+def _show_types(detail: Mapping[str, Any], part: str, console: Console) -> None:
+    what = "tag" if detail["scheme"] == "plain" else "type"
+    table = grid(f"{what} ({part} rows)", "precision", "recall", "F1", "true", "found")
+    for row in sorted(detail["types"], key=lambda row: -row["rows"])[:CLASSES_TOLD]:
+        quality = [words.score(row[key]) for key in ("precision", "recall", "f1")]
+        counts = [words.count(row[key]) for key in ("rows", "predicted")]
+        table.add_row(Text(words.clip(row["label"], 40)), *quality, *counts)
+    console.print(table)
+    if left := len(detail["types"]) - CLASSES_TOLD if len(detail["types"]) > CLASSES_TOLD else 0:
+        console.print(Text(f"The {CLASSES_TOLD} commonest {what}s; {left} more are in report.html.\n"))
+    if detail["unread"]:
+        cut = words.count(detail["unread"], "word")
+        console.print(Text(f"{cut} of {words.count(detail['words'])} were cut and not read; they count as wrong.\n"))
 
 
 def _show_values(detail: Mapping[str, Any], part: str, console: Console) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from finetooth.tags import Scheme
+
 UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]+")
 
 METRICS = {
@@ -33,6 +35,12 @@ METRICS = {
     "micro_f1": "micro F1",
     "samples_f1": "F1 by rows",
     "subset_accuracy": "all labels right",
+    "entity_f1": "entity F1",
+    "entity_precision": "entity precision",
+    "entity_recall": "entity recall",
+    "macro_entity_f1": "macro entity F1",
+    "strict_entity_f1": "strict entity F1",
+    "word_accuracy": "word accuracy",
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
@@ -44,6 +52,7 @@ BASELINES = {
     "mean": "mean",
     "majority": "commonest label",
     "tfidf": "words and letters",
+    "lookup": "word's own tag",
     "frozen_probe": "linear probe",
     "untuned": "before tuning",
     "scratch": "from scratch",
@@ -171,6 +180,12 @@ def title(report: Mapping[str, Any]) -> str:
         return f"{line(report['model'])}, tuned to foretell {labels[0]}"
     if report["kind"] == "any-of":
         return f"{line(report['model'])}, tuned to find {count(len(labels), 'label')}"
+    if report["kind"] == "tags":
+        scheme = Scheme.of(report["labels"])
+        kinds = count(len(scheme.kinds), "type" if scheme.marks else "tag")
+        return f"{line(report['model'])}, tuned to " + (
+            f"find entities of {kinds}" if scheme.marks else f"tell {kinds} of words apart"
+        )
     aim = f"{labels[0]} from {labels[1]}" if len(labels) == 2 else f"{count(len(labels), 'class')} apart"
     return f"{line(report['model'])}, tuned to tell {aim}"
 

@@ -4,9 +4,9 @@ from copy import copy
 
 from finetooth.backbones import writes_from_a_source
 from finetooth.errors import PlanError, nearest
-from finetooth.labels import kind_of
+from finetooth.labels import kind_of, told
 from finetooth.table import Table
-from finetooth.tasks.base import NOT_OF_THE_NETWORK, OWNERS, Encoded, Long, Task, reach, summed, tokenized
+from finetooth.tasks.base import NOT_OF_THE_NETWORK, OWNERS, READS, Encoded, Long, Task, reach, summed, tokenized
 from finetooth.tasks.chat import asked, conversation
 from finetooth.tasks.image_classification import ImageClassification
 from finetooth.tasks.instruction import Instruction
@@ -15,11 +15,13 @@ from finetooth.tasks.seq2seq import Seq2Seq
 from finetooth.tasks.text_classification import TextClassification
 from finetooth.tasks.text_pair import TextPair
 from finetooth.tasks.text_regression import TextRegression
+from finetooth.tasks.token_classification import TokenClassification, places
 from finetooth.tasks.writing import Writing
 
 __all__ = [
     "NOT_OF_THE_NETWORK",
     "OWNERS",
+    "READS",
     "TASKS",
     "Encoded",
     "Task",
@@ -28,6 +30,7 @@ __all__ = [
     "conversation",
     "fitting",
     "named",
+    "places",
     "reach",
     "reading",
     "summed",
@@ -39,6 +42,7 @@ TASKS: dict[str, Task] = {
     "text-pair": TextPair(),
     "text-regression": TextRegression(),
     "multi-label": MultiLabel(),
+    "token-classification": TokenClassification(),
     "instruction": Instruction(),
     "seq2seq": Seq2Seq(),
     "image-classification": ImageClassification(),
@@ -74,9 +78,11 @@ def fitting(table: Table, model: str) -> tuple[str, str]:
         if answer and writes_from_a_source(model):
             return "seq2seq", f"sources in {asked}, what is to be written in {answer}, an encoder and a decoder"
         return "instruction", f"prompts in {asked}, answers in {answer}" if answer else f"conversations in {asked}"
+    kind = kind_of(table)
+    if kind == "tags":
+        return "token-classification", f"lists of words, and a tag for each: {told(table)}"
     two = len(table.columns.input) == 2
     texts = "two text columns" if two else "a text column"
-    kind = kind_of(table)
     if kind == "any-of":
         beside = table.columns.label is not None and table.columns.label not in table.data.column_names
         return "multi-label", f"{texts} and {'label columns' if beside else 'a label column with several to a row'}"

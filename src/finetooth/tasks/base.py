@@ -240,10 +240,6 @@ class Task(Protocol):
         """The name of transformers' pipeline for what is saved, and what one asks it, in Python."""
 
     @property
-    def metrics(self) -> Mapping[str, Metric]:
-        """The metrics that are reported for this task, of its kind of answers."""
-
-    @property
     def loss(self) -> tuple[str, str]:
         """The loss that `auto` stands for, and the reason in words."""
 
@@ -251,7 +247,10 @@ class Task(Protocol):
     def losses(self) -> Sequence[str]:
         """The losses of `LOSSES` that fit these answers."""
 
-    def goal(self, targets: NDArray[Any], loss: object) -> tuple[str, str]:
+    def metrics(self, names: list[str]) -> Mapping[str, Metric]:
+        """The metrics that are reported of this task's kind of answers, where these are the names."""
+
+    def goal(self, targets: NDArray[Any], names: list[str], loss: object) -> tuple[str, str]:
         """The metric that chooses the best epoch under `auto`, for these training rows and this loss, and why."""
 
     def names(self, table: Table) -> list[str]:
@@ -296,13 +295,14 @@ class Task(Protocol):
     def said(self, logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
         """What the logits say of each row, (rows, outputs), in fp32; a row has so many of the targets.
 
-        Probabilities, of numbers the values themselves, of answers in words how likely the right ones were.
+        Probabilities, of numbers the values themselves, of answers in words how likely the right ones were. Of tags of
+        words it is what they say of each target, (targets, outputs).
         """
 
     def answers(
         self, ids: Sequence[str], targets: NDArray[Any], said: NDArray[np.float64], names: list[str]
     ) -> Answers:
-        """What is said of these rows, (rows, outputs), as answers."""
+        """What is said of these rows, (rows, outputs), as answers; of words an array for each row, (words, outputs)."""
 
 
 def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> dict[str, Tensor]:

@@ -27,11 +27,14 @@ class MultiLabel(Texts):
     kind: Kind = "any-of"
     problem = "multi_label_classification"
     pipeline = ("text-classification", '"a text like those of the data set", top_k=None')
-    metrics: Mapping[str, Metric] = MULTI_LABEL
     loss = ("binary-cross-entropy", "any of several labels")
     losses: Sequence[str] = ("binary-cross-entropy",)
 
-    def goal(self, targets: NDArray[Any], loss: object) -> tuple[str, str]:
+    def metrics(self, names: list[str]) -> Mapping[str, Metric]:
+        """Those of `MULTI_LABEL`."""
+        return MULTI_LABEL
+
+    def goal(self, targets: NDArray[Any], names: list[str], loss: object) -> tuple[str, str]:
         """A metric of the probabilities: at one threshold for all, F1 would choose epochs by how sure they are."""
         return "mean_average_precision", "each label counts alike, and no threshold has to be chosen before it"
 

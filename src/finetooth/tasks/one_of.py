@@ -21,11 +21,14 @@ class OneOf:
     """Targets are class numbers, -1 where the label is not known."""
 
     kind: Kind = "one-of"
-    metrics: Mapping[str, Metric] = CLASSIFICATION
     loss = ("cross-entropy", "one of several classes")
     losses: Sequence[str] = ("cross-entropy", "focal")
 
-    def goal(self, targets: NDArray[Any], loss: object) -> tuple[str, str]:
+    def metrics(self, names: list[str]) -> Mapping[str, Metric]:
+        """Those of `CLASSIFICATION`."""
+        return CLASSIFICATION
+
+    def goal(self, targets: NDArray[Any], names: list[str], loss: object) -> tuple[str, str]:
         """Accuracy, where the classes are not too uneven for it."""
         counts = np.unique(targets, return_counts=True)[1]
         largest, smallest = int(counts.max()), int(counts.min())

@@ -27,11 +27,14 @@ class TextRegression(Texts):
     kind: Kind = "numbers"
     problem = "regression"
     pipeline = ("text-classification", '"a text like those", function_to_apply="none"')
-    metrics: Mapping[str, Metric] = REGRESSION
     loss = ("mse", "numbers")
     losses: Sequence[str] = ("mse", "huber")
 
-    def goal(self, targets: NDArray[Any], loss: object) -> tuple[str, str]:
+    def metrics(self, names: list[str]) -> Mapping[str, Metric]:
+        """Those of `REGRESSION`."""
+        return REGRESSION
+
+    def goal(self, targets: NDArray[Any], names: list[str], loss: object) -> tuple[str, str]:
         """What the loss asks for: correlations would be blind to values that are all too high or too close together."""
         name = loss.get("name") if isinstance(loss, dict) else loss
         return ("mae", "the loss goes easy on outliers") if name == "huber" else ("rmse", "what the loss trains for")

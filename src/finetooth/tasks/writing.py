@@ -26,13 +26,16 @@ class Writing(Texts):
     """Targets are the tokens of the right answers, their ends included; every one counts alike."""
 
     kind: Kind = "texts"
-    metrics: Mapping[str, Metric] = LANGUAGE
     loss = ("cross-entropy", "the next token, one of the vocabulary")
     losses: Sequence[str] = ("cross-entropy",)
     agreements: Sequence[Agreement]
     longest: int  # tokens of an answer where nobody says how many
 
-    def goal(self, targets: NDArray[Any], loss: object) -> tuple[str, str]:
+    def metrics(self, names: list[str]) -> Mapping[str, Metric]:
+        """Those of `LANGUAGE`."""
+        return LANGUAGE
+
+    def goal(self, targets: NDArray[Any], names: list[str], loss: object) -> tuple[str, str]:
         """The loss: it asks for every token of the answer."""
         return "loss", "how likely the right answers are, token by token"
 
