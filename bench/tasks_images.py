@@ -62,7 +62,8 @@ def tuned(name: str, data: Path) -> dict[str, Any]:
     """The run of one set, trained if need be, and its report with the seal open."""
     out = cache() / "bench-images" / name
     plan = ["--plan", str(RECIPES / "images.yaml"), *PLANS[name]]
-    _finetooth("train", str(data), "--model", efficientnet_lite.NAME, "--out", str(out), *plan, "--resume")
+    if not (out / "report.json").exists():
+        _finetooth("train", str(data), "--model", efficientnet_lite.NAME, "--out", str(out), *plan, "--resume")
     report = json.loads((out / "report.json").read_text())
     if not report["seal"]["openings"]:
         report = _finetooth("evaluate", str(out))
