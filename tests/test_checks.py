@@ -79,7 +79,7 @@ def test_clean_rows_get_no_finding_but_their_number(found) -> None:
 def test_every_check_passes_over_a_table_that_it_does_not_concern(found) -> None:
     for content in ([("only one row", "a")], [("", "")], [("x", "")] * 12, [(f"text {i}", "same") for i in range(30)]):
         assert found(content)
-    assert len(CHECKS) == 19
+    assert len(CHECKS) == 20
 
 
 def test_copies_and_light_edits_are_told_apart(found) -> None:

@@ -207,7 +207,7 @@ for data in DEFLATED.values():
     data[12:30] = b"\xff" * 18
 
 MISTAKES: dict[str, tuple[str, bytes | str, dict[str, Any], str]] = {
-    "unknown ending": ("a.xlsx", "x", {}, r"'\.xlsx' .*\.csv, \.json, \.jsonl, \.parquet, \.tsv"),
+    "unknown ending": ("a.xlsx", "x", {}, r"'\.xlsx' .*\.conll, \.csv, \.iob, \.json, \.jsonl, \.parquet, \.tsv"),
     "mistyped ending": ("a.jsnl", "x", {}, r"'\.jsnl' .*did you mean '\.jsonl'"),
     "no ending": ("a", "x", {}, r"ending.*\.csv"),
     "ending of gz alone": ("a.gz", gzip.compress(b"x"), {}, r"'\.gz' .*\.csv"),
