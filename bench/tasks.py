@@ -1,10 +1,15 @@
-"""Tasks other than texts beside what people use for them. Run: python bench/tasks.py PART [--rows N] [--seeds N]
+"""Tasks beside what people use for them. Run: python bench/tasks.py PART [--rows N] [--seeds N]
 
 `images`: fabric faults with efficientnet-lite0, recipes/images.yaml beside transformers' Trainer. `trainer guide` is
 as transformers' guide to image classification has it (AutoImageProcessor, images opened and prepared as they are asked
 for, batch 16 accumulated 4 times, 5e-5, warm-up of a tenth, 3 epochs, best model at the end), `trainer tuned` with our
 learning rate, batch and epochs, `trainer tuned, as large` besides with images as large as ours. Same rows, split,
 checkpoint and machine. The clock runs from the folder to the saved best model; test rows are scored after it stopped.
+
+`lora`: questions about a passage (DisflQA) with SmolLM2-135M, recipes/instruction.yaml beside TRL's SFTTrainer. `trl`
+is as its documentation advises for adapters (LoraConfig as it is, 1e-4, all else at its defaults: batch 8, 3 epochs,
+bf16, activation checkpointing), `trl tuned` with our rank, target layers, learning rate, batch and epochs and without
+checkpointing. Both answer the sealed rows by the same code.
 
 Each run is a process of its own, kept at once in results/tasks.json under its part with its commit, and not run again
 when it is there; runs on fewer rows are kept apart. A part is a function in PARTS: side, seed, rows -> a result.
@@ -29,13 +34,16 @@ import torch
 from PIL import Image
 
 import common
+import data
 import finetooth as ft
 import pictures
 from finetooth import machine
-from finetooth.backbones import efficientnet_lite
+from finetooth.backbones import efficientnet_lite, smollm2
+from finetooth.converse import compared
 from finetooth.packaged import fetch
 from finetooth.prefix import stores
 from finetooth.prepare import Material
+from finetooth.tasks import Writing, conversation, named
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -132,6 +140,70 @@ def images(side: str, seed: int, rows: int | None) -> dict[str, Any]:
         return trainer_images(table, seed, rows, out, side)
 
 
+def our_lora(table: ft.Table, plan: ft.Plan, rows: int | None, out: Path) -> dict[str, Any]:
+    """`finetooth train`, no store there yet."""
+    shutil.rmtree(stores(), ignore_errors=True)
+    now = time()
+    run = ft.train(table, plan, model=smollm2.NAME, out=out, rows=rows)
+    seconds = (out / "model" / "model.safetensors").stat().st_mtime - now
+    said = ft.evaluate(run)["written"]
+    return {"seconds": seconds, "scores": {name: said[name]["after"]["value"] for name in ("exact_match", "token_f1")}}
+
+
+def trl_lora(table: ft.Table, plan: ft.Plan, rows: int | None, out: Path, side: str) -> dict[str, Any]:
+    """TRL's SFTTrainer on the same rows, its adapter merged."""
+    import transformers as tf
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import SFTConfig, SFTTrainer
+
+    split = Material.of(table, plan, smollm2.NAME, rows=rows).split
+    told = [conversation(table, table.position[i]) for i in split.train]
+    model, began = str(smollm2.checkpoint()), perf_counter()
+    adapter, how = LoraConfig(), {"learning_rate": 1e-4}
+    if side == "trl tuned":
+        adapter = LoraConfig(r=plan.adapter.r, lora_alpha=2 * plan.adapter.r, target_modules="all-linear")
+        how = {
+            "learning_rate": plan.learning_rate,
+            "num_train_epochs": plan.epochs,
+            "per_device_train_batch_size": plan.batch_size,
+            "gradient_checkpointing": False,
+        }
+    trainer = SFTTrainer(
+        model=tf.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
+        processing_class=tf.AutoTokenizer.from_pretrained(model),
+        args=SFTConfig(
+            output_dir=str(out),
+            use_cpu=machine.device() == "cpu",
+            report_to="none",
+            disable_tqdm=True,
+            save_strategy="no",
+            seed=plan.seed,
+            **how,
+        ),
+        train_dataset=Dataset.from_list([{"prompt": each[:-1], "completion": each[-1:]} for each in told]),
+        peft_config=adapter,
+    )
+    trainer.train()
+    merged = trainer.model.merge_and_unload()
+    merged.save_pretrained(out / "best")
+    seconds = perf_counter() - began
+    task, tokenizer = named("instruction"), tf.AutoTokenizer.from_pretrained(model)
+    assert isinstance(task, Writing)
+    before = (tf.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval(), tokenizer)
+    said = compared(task, before, (merged.eval(), tokenizer), table, split.test, 1024, "bf16")
+    return {"seconds": seconds, "scores": {name: said[name]["after"]["value"] for name in ("exact_match", "token_f1")}}
+
+
+def lora(side: str, seed: int, rows: int | None) -> dict[str, Any]:
+    """One run of the questions, by one side."""
+    table = ft.read(data.path("disflqa"), group="group")
+    plan = ft.Plan.read(RECIPES / "instruction.yaml").model_copy(update={"seed": seed})
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        return our_lora(table, plan, rows, out) if side == "finetooth" else trl_lora(table, plan, rows, out, side)
+
+
 @dataclass(frozen=True)
 class Part:
     """Who stands beside whom, and one run: (side, seed, rows) -> at least `seconds`."""
@@ -140,7 +212,10 @@ class Part:
     run: Callable[[str, int, int | None], dict[str, Any]]
 
 
-PARTS = {"images": Part(("finetooth", "trainer guide", "trainer tuned", "trainer tuned, as large"), images)}
+PARTS = {
+    "images": Part(("finetooth", "trainer guide", "trainer tuned", "trainer tuned, as large"), images),
+    "lora": Part(("finetooth", "trl", "trl tuned"), lora),
+}
 
 
 def ratios(sides: Sequence[str], runs: dict[str, Any], seeds: int, rows: int | None) -> dict[str, float]:
