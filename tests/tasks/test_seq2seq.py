@@ -269,3 +269,11 @@ def test_what_cannot_be_is_refused_in_words(
     )
     with pytest.raises(RunError, match="its task is text-classification, which writes nothing"):
         ft.replies(classes, ft.read(tmp_path / "reviews.csv"), classes.split.validation)
+
+
+def test_cross_validation_is_against_the_model_as_it_was(turned: Path, models: dict[str, Path], tmp_path: Path) -> None:
+    plan = ft.Plan.of({**PLAN, "epochs": 1})
+    report = ft.validate(ft.read(turned), plan, model=str(models["t5"]), out=tmp_path / "v", folds=2)
+    assert report["kind"] == "texts" and set(report["baselines"]) == {"untuned"}
+    page = (tmp_path / "v" / "report.html").read_text(encoding="utf-8")
+    assert "The model as it was answered the same others" in page
