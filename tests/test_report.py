@@ -180,7 +180,7 @@ def example(labels: list[str] | None = None, opened: bool = True) -> dict[str, A
         "labels": labels,
         "rows": {"train": 8454, "validation": 1056, "test": 1057},
         "truncated": {"rows": 3, "max_length": 129},
-        "plan": {"epochs": 2, "learning_rate": 1e-4, "split": {"seed": 5, "stratify": True}, "dropout": None},
+        "plan": {"epochs": 2, "learning_rate": 1e-4, "split": {"seed": 5, "stratify": True}, "adapter": None},
         "reasons": {"learning_rate": "a small model takes larger steps", "split.seed": "never moved by seed"},
         "epochs": [
             {

@@ -12,6 +12,7 @@ from pyarrow import csv, parquet
 
 from finetooth.errors import DataError, nearest
 from finetooth.table import Answers, Table
+from finetooth.tags import Tags
 
 
 def _write_jsonl(table: pa.Table, path: Path) -> None:
@@ -43,7 +44,7 @@ def write(path: Path, p: Answers, table: Table) -> None:
     rows = [table.position[i] for i in p.ids]
     cells = {name: table.column(name) for name in table.columns.input}
     given: dict[str, list[Any]] = {name: [column[r] for r in rows] for name, column in cells.items()}
-    if p.kind == "tags" and None not in (words := [table.words[r] for r in rows]):
+    if isinstance(p, Tags) and None not in (words := [table.words[r] for r in rows]):
         given = dict.fromkeys(given, words)
     answers = {"row": [table.places[r][1] for r in rows], "id": p.ids, **p.cells()}
     columns = {**answers, **{name if name not in answers else f"input_{name}": cells for name, cells in given.items()}}
