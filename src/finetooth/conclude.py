@@ -32,7 +32,8 @@ from finetooth.tasks import NOT_OF_THE_NETWORK, Encoded, named
 
 EXAMPLE = 8  # rows on which a changed head is looked at
 LEVEL = 0.95  # of prediction intervals
-PROMPTS, TOKENS = 100, 32  # prompts in which a language model guesses next tokens, and how many in each
+PROMPTS = 200  # prompts in which a language model guesses next tokens: fewer would have no interval
+TOKENS = 16  # in each
 BY_LABEL = "macro_f1"  # what thresholds of labels are fitted for, one by one
 
 
