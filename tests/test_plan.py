@@ -374,3 +374,9 @@ def test_more_rows_take_no_more_epochs() -> None:
 )
 def test_the_embeddings_stay_as_they_are_unless_something_thaws_them(values: dict[str, Any], freeze: object) -> None:
     assert resolve(Plan.of(values), FACTS)[0].freeze == freeze
+
+
+def test_tokens_is_short_for_virtual_tokens() -> None:
+    assert Plan.of({"adapter": {"type": "prompt", "tokens": 7}}).adapter.model_dump()["num_virtual_tokens"] == 7
+    with pytest.raises(PlanError, match="tokens"):
+        Plan.of({"adapter": {"type": "prompt", "tokens": 7, "num_virtual_tokens": 8}})

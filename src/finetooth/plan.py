@@ -181,8 +181,14 @@ class PTuning(Soft):
 ADAPTERS: dict[str, type[Section]] = {"lora": Lora, "prompt": Prompt, "prefix": Prefix, "p-tuning": PTuning}
 
 
-def _lora_if_unsaid(adapter: Any) -> Any:
-    return {"type": "lora", **adapter} if isinstance(adapter, dict) else adapter
+def _spelt_out(adapter: Any) -> Any:
+    """Without a type it is lora, and `tokens` is short for num_virtual_tokens."""
+    if not isinstance(adapter, dict):
+        return adapter
+    found = {"type": "lora", **adapter}
+    if found["type"] != "lora" and "num_virtual_tokens" not in found and "tokens" in found:
+        found["num_virtual_tokens"] = found.pop("tokens")
+    return found
 
 
 Adapter = Annotated[Lora | Prompt | Prefix | PTuning, Field(discriminator="type")]
@@ -308,7 +314,7 @@ class Plan(Section):
     """Stop after so many looks in a row without a better one."""
     metric_for_best_model: str = "auto"
     """Chooses the epoch that is kept. A metric of your own is module:name, with --allow-code module."""
-    adapter: Annotated[Adapter | None, BeforeValidator(_lora_if_unsaid)] = None
+    adapter: Annotated[Adapter | None, BeforeValidator(_spelt_out)] = None
     """Leave the pre-trained weights as they are and learn small matrices beside them, {type: lora, r: 8}, which are
     merged into the saved model; or tokens before each text, {type: prompt, num_virtual_tokens: 20}, which cannot be.
     Both are kept as PEFT has them."""
