@@ -46,3 +46,18 @@ def test_many_small_gradients_are_added_up_in_fp32() -> None:
         twin.net(torch.ones(1, 1, dtype=torch.bfloat16)).sum().backward()
         twin.hand_over()
     assert float(net.weight.grad) == 1000.0, "in bf16 it stops at 256"
+
+
+def test_convolutions_of_each_channel_by_itself_stay_in_fp32_on_a_processor() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.Conv2d(8, 8, 3, stride=2, groups=8))
+    twin = Twin(net, "bf16")
+    twin.learn()
+    assert [p.dtype for p in twin.net.parameters()] == [torch.bfloat16] * 2 + [torch.float32] * 2
+    said = twin.net(torch.rand(2, 3, 9, 9, dtype=torch.bfloat16))
+    assert said.dtype == torch.bfloat16
+    said.float().square().sum().backward()
+    twin.hand_over()
+    torch.optim.SGD(net.parameters(), lr=0.1).step()
+    twin.follow()
+    assert torch.equal(twin.net[1].weight, net[1].weight) and twin.net[1].weight is not net[1].weight

@@ -15,6 +15,14 @@ from torch import nn
 FP32 = (nn.modules.batchnorm._BatchNorm,)  # what keeps statistics beside its weights, in one precision
 
 
+def depthwise(module: nn.Module) -> bool:
+    """Whether it is a convolution of each channel by itself, which a processor is no faster at in bf16.
+
+    The way back through one with a stride or a wide kernel takes up to ten times as long there as in fp32.
+    """
+    return isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 and module.weight.is_cpu
+
+
 class Twin:
     """The `net` that computes for another one: a copy with weights in bf16, or in fp32 the very same."""
 
@@ -26,9 +34,12 @@ class Twin:
             kept: dict[int, Any] = {id(buffer): buffer for buffer in master.buffers()}
             for module in master.modules():
                 for own in module.parameters(recurse=False):
-                    if own.dtype == torch.float32 and not isinstance(module, FP32):
+                    if own.dtype == torch.float32 and not (isinstance(module, FP32) or depthwise(module)):
                         kept[id(own)] = nn.Parameter(own.detach().bfloat16(), requires_grad=own.requires_grad)
             self.net = deepcopy(master, kept)
+            for module in filter(depthwise, self.net.modules()):
+                module.register_forward_pre_hook(lambda module, args: (args[0].float(),))
+                module.register_forward_hook(lambda module, args, found: found.bfloat16())
             self.net.zero_grad()
 
     def learn(self) -> None:

@@ -10,7 +10,7 @@ import torch
 import transformers as tf
 from PIL import Image
 
-from finetooth.backbones import efficientnet_lite, load_image_classifier
+from finetooth.backbones import efficientnet_lite, load_image_classifier, load_tuned_images
 from finetooth.backbones.norm import by_batch
 from finetooth.errors import ModelError
 from tests import tiny
@@ -44,8 +44,7 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_squeeze_and_excitation_is_the_identity_and_stays_so(lite: Path) -> None:
-    backbone = load_image_classifier(str(lite), ["a", "b"])
-    net, x = backbone.net.train(), torch.rand(2, 3, 224, 224)
+    net, x = tf.AutoModelForImageClassification.from_pretrained(lite).train(), torch.rand(2, 3, 224, 224)
     seen = []
     for block in net.efficientnet.encoder.blocks:
         block.squeeze_excite.register_forward_hook(lambda m, args, output: seen.append(torch.equal(args[0], output)))
@@ -57,6 +56,23 @@ def test_squeeze_and_excitation_is_the_identity_and_stays_so(lite: Path) -> None
     for name, parameter in net.named_parameters():
         if name in before and parameter.ndim > 1:
             assert torch.equal(before[name], parameter), name
+
+
+def test_it_is_not_computed_where_it_is_the_identity(lite: Path) -> None:
+    theirs = tf.AutoModelForImageClassification.from_pretrained(lite).eval()
+    ours, _ = load_tuned_images(lite)
+    x = torch.rand(2, 3, 224, 224)
+    with torch.inference_mode():
+        assert torch.equal(ours(pixel_values=x).logits, theirs(pixel_values=x).logits)
+        asked = []
+        for block in ours.efficientnet.encoder.blocks:
+            block.squeeze_excite.reduce.register_forward_hook(lambda *_: asked.append(1))
+        ours(pixel_values=x)
+        assert not asked
+    closed = tf.AutoModelForImageClassification.from_config(theirs.config)
+    before = [block.squeeze_excite.forward for block in closed.efficientnet.encoder.blocks]
+    efficientnet_lite.spare_open_gates(closed)
+    assert before == [block.squeeze_excite.forward for block in closed.efficientnet.encoder.blocks]
 
 
 def test_it_is_prepared_from_minus_one_to_one(lite: Path) -> None:

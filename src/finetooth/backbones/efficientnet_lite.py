@@ -9,6 +9,7 @@ identity however the rest is tuned.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,6 +57,19 @@ def renamed(name: str) -> str:
         return f"efficientnet.encoder.blocks.{number}.{INSIDE[part]}.{kind}"
     part, _, kind = name.partition(".")
     return f"{OUTSIDE[part]}.{kind}"
+
+
+def spare_open_gates(net: Any) -> None:
+    """Do not compute squeeze-and-excitation that is 1 now and, its gradients being 0, ever will be."""
+    for module in net.modules():
+        if type(module).__name__ == "EfficientNetSqueezeExciteLayer":
+            weights = (module.reduce.weight, module.reduce.bias, module.expand.weight)
+            if bool((module.expand.bias == OPEN).all()) and not any(bool(each.any()) for each in weights):
+                module.forward = _as_it_is
+
+
+def _as_it_is(states: Tensor) -> Tensor:
+    return states
 
 
 def _save(weights: dict[str, Tensor], folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import torch
 from torch import nn
 
+from finetooth.backbones.efficientnet_lite import spare_open_gates
 from finetooth.backbones.layers import Layers
 from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, backbone, first_line, quickened, with_head
 from finetooth.backbones.norm import settle
@@ -59,6 +60,7 @@ def load_tuned_images(folder: Path) -> tuple[Any, Preparation]:
 def _quickened_for_images(net: Any, preparation: Preparation, model: str) -> Layers:
     """As `_quickened`, asked in the precision of the weights. Raises ModelError where images have a wrong size."""
     net.base_model.register_forward_pre_hook(_in_own_precision, with_kwargs=True)
+    spare_open_gates(net)
     try:
         return quickened(net, preparation)
     except (ValueError, RuntimeError) as error:
