@@ -124,7 +124,7 @@ def judge_baselines(
     forgot = None
     spent: dict[str, dict[str, float]] = {}
     # The network as it was before: what was tuned has changed it.
-    untouched = job.task.load(job.backbone.source, names, seed=job.plan.seed) if network else None
+    untouched = as_before(job) if network else None
     if untouched is not None:
         before, after = (
             Reader(backbone.net, backbone.tokenizer, job.task, int(job.plan.max_length), job.plan.precision)
@@ -167,7 +167,7 @@ def judge_baselines(
 
 def _judge_untuned(run: Run, table: Table, job: Job) -> None:
     """The same where answers are in words: the baseline is the model as it was, which also knew how prompts go on."""
-    untouched, clock = job.task.load(job.backbone.source, job.names, seed=job.plan.seed), perf_counter()
+    untouched, clock = as_before(job), perf_counter()
     how: dict[str, Any] = {"pad": untouched.tokenizer.pad_token_id, "precision": job.plan.precision}
     how["device"] = machine.device()
     prompts = replace(job.validation, marks=_asked(job.validation))
@@ -228,10 +228,17 @@ def asked_again(run: Run, table: Table, test: Rows) -> tuple[dict[str, Answers],
     return {name: found[name].ruled(fitted[name]) for name in kept["fitted"] if name in found}, missing
 
 
+def as_before(job: Job) -> Backbone:
+    """The model that the job tunes, loaded anew."""
+    plan = job.plan
+    return job.task.load(job.backbone.source, job.names, seed=plan.seed, image_size=plan.image_size)
+
+
 def as_it_was(run: Run) -> Backbone:
     """The model that the run tuned, before it was tuned. Raises UserError where it cannot be had, or is another now."""
     data = run.json("data.json")
-    untouched = named(run.plan.task).load(data["model"], data["names"], seed=run.plan.seed)
+    size = run.plan.image_size
+    untouched = named(run.plan.task).load(data["model"], data["names"], seed=run.plan.seed, image_size=size)
     if (untouched.weights_digest, untouched.tokenizer_digest) != (data["weights"], data["tokenizer"]):
         raise RunError(f"{data['model']} is not the model any more that was tuned.")
     return untouched

@@ -70,13 +70,15 @@ class Alike:
 class Seen:
     """What one pass over the files has shown: `rows` are those that could be decoded, in the order of `fingerprints`.
 
-    `broken` gives the reason for each of the others; `done` the rows on which each conversion was done.
+    `broken` gives the reason for each of the others; `done` the rows on which each conversion was done. `side` is how
+    many pixels wide and high every one of them is, where they are squares of one size.
     """
 
     rows: list[int]
     fingerprints: Thumbnails
     broken: dict[int, str]
     done: dict[Conversion, list[int]]
+    side: int | None
 
 
 class _Pairs(NamedTuple):
@@ -105,6 +107,7 @@ def see(table: Table) -> Seen:
     rows: list[int] = []
     broken: dict[int, str] = {}
     done: dict[Conversion, list[int]] = {}
+    sizes: set[tuple[int, int]] = set()
 
     def images() -> Iterator[Image.Image]:
         for i in range(len(table)):
@@ -114,11 +117,13 @@ def see(table: Table) -> Seen:
                 broken[i] = str(error).removeprefix(f"{table.file(i)}: ").rstrip(".")
                 continue
             rows.append(i)
+            sizes.add(picture.image.size)
             for conversion in picture.done:
                 done.setdefault(conversion, []).append(i)
             yield picture.image
 
-    return Seen(rows=rows, fingerprints=fingerprints(images()), broken=broken, done=done)
+    kept, (width, height) = fingerprints(images()), sizes.pop() if len(sizes) == 1 else (0, 1)
+    return Seen(rows, kept, broken, done, side=width if width == height else None)
 
 
 def near(thumbnails: Thumbnails) -> list[Alike]:

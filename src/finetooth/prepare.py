@@ -15,12 +15,12 @@ from torch import nn
 
 from finetooth import duplicates, labels, machine, rates, schedules, splits
 from finetooth.augment import AUGMENTS
-from finetooth.backbones import Backbone, Layers, by_batch
+from finetooth.backbones import Backbone, Layers, at_size, by_batch
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
 from finetooth.decide import UNMOVED
-from finetooth.errors import DataError, PlanError, nearest
+from finetooth.errors import DataError, ModelError, PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.likeness import Seen, see
 from finetooth.loop import Recipe, State, optimizer
@@ -41,6 +41,7 @@ AT_ONCE = {
     "fp32": 512,
     "bf16": 2048,
 }  # padded tokens that processor caches hold; more are no faster there, and take memory
+LARGER = 1.5  # times the side that the model wants: up to there images of one size are seen as they are
 THAW_WARMUP = 0.1  # epochs over which a layer that was just thawed comes up to its rate
 
 
@@ -236,8 +237,13 @@ class Material:
         refuse_senseless(plan, task)
         refuse_unfit(plan, table, task, names, self.metrics)
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
-        backbone = task.load(self.model, names, seed=plan.seed, dropout=plan.dropout, scratch=scratch, adapter=adapter)
-        asked, (plan, reasons) = plan.precision, resolve(plan, _facts(table, split, backbone, task, names, plan))
+        how: dict[str, Any] = {"dropout": plan.dropout, "scratch": scratch, "adapter": adapter}
+        backbone = task.load(self.model, names, seed=plan.seed, image_size=plan.image_size, **how)
+        facts = _facts(table, split, backbone, task, names, plan)
+        if plan.image_size == "auto" and self.seen is not None:
+            backbone, size = _sized(backbone, self.seen)
+            facts = replace(facts, limit=backbone.limit, image_size=size)
+        asked, (plan, reasons) = plan.precision, resolve(plan, facts)
         if plan.precision == "bf16" and not backbone.takes_bf16():
             if asked == "bf16":
                 raise PlanError(f"precision: {self.model} cannot compute in bf16; set precision to fp32.")
@@ -310,6 +316,19 @@ class Material:
         return self._encoded[key]
 
 
+def _sized(backbone: Backbone, seen: Seen) -> tuple[Backbone, tuple[int | None, str]]:
+    """The backbone for images of the size at which they are best seen, that size if it is not the model's, and why."""
+    (height, width), side = backbone.tokenizer.shape, seen.side or 0
+    own = f"the model's own {height} x {width}"
+    if backbone.tokenizer.whole and height == width < side <= LARGER * width:
+        try:
+            why = f"every image is that wide and high; squeezed to {own}, its finest grain would blur"
+            return at_size(backbone, side), (side, why)
+        except ModelError:  # what it has learnt of positions is for one size
+            pass
+    return backbone, (None, own)
+
+
 def _refuse_broken(table: Table, seen: Seen) -> None:
     """Raise DataError, naming the first, for images that cannot be decoded; of sealed ones too, while it is time."""
     if seen.broken:
@@ -336,6 +355,8 @@ def refuse_unfit(plan: Plan, table: Table, task: Task, names: list[str], known: 
     refuse_unknown(table, plan.slices)
     if plan.augment and table.folder is None:
         raise PlanError("augment: changes images, and these rows are texts; leave it away.")
+    if isinstance(plan.image_size, int) and table.folder is None:
+        raise PlanError("image_size: these rows are texts; leave it away.")
     if plan.keep is not None and table.folder is not None:
         raise PlanError(
             "keep: what was forgotten is looked for in texts alone in this version; leave it away for images."

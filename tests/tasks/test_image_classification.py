@@ -323,3 +323,53 @@ def test_the_command_line_trains_predicts_validates_and_searches(
         *("--set", "epochs=1", "--set", "learning_rate=1e-4..1e-2:log"),
     )
     assert found
+
+
+@pytest.fixture(scope="module")
+def squares(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same images, each 40 pixels wide and high; the models see 32."""
+    made = tmp_path_factory.mktemp("squares")
+    for path in sorted(folder.rglob("*.*")):
+        (made / path.parent.name).mkdir(exist_ok=True)
+        Image.open(path).resize((40, 40)).save(made / path.parent.name / f"{path.stem}.png")
+    return made
+
+
+def test_images_a_little_larger_than_the_model_wants_are_seen_as_they_are(
+    squares: Path, folder: Path, models: dict[str, Path], tmp_path: Path
+) -> None:
+    def size(data: Path, kind: str) -> tuple[Any, str]:
+        job = prepare(ft.read(data), ft.Plan.of(PLAN), str(models[kind]))
+        return job.plan.image_size, job.reasons["image_size"]
+
+    assert size(squares, "efficientnet") == (
+        40,
+        "every image is that wide and high; squeezed to the model's own 32 x 32, its finest grain would blur",
+    )
+    assert size(folder, "efficientnet") == (None, "the model's own 32 x 32"), "they are of many sizes"
+    assert size(squares, "vit") == (None, "the model's own 32 x 32"), "it has positions for one size"
+    assert size(squares, "convnext")[0] is None, "it sees the middle alone"
+    plan = ft.Plan.of({**PLAN, "epochs": 1})
+    run = ft.train(ft.read(squares), plan, model=str(models["efficientnet"]), out=tmp_path / "run")
+    report = ft.evaluate(run)
+    assert {"frozen_probe", "majority"} <= set(report["baselines"]), "the untouched network sees the same"
+    p, table = ft.answers(run, ft.read(squares), run.split.validation[:4]), ft.read(squares)
+    pipe = tf.pipeline("image-classification", model=str(run.model), top_k=None)
+    for row_id, probabilities in zip(p.ids, p.probabilities, strict=True):
+        said = {each["label"]: each["score"] for each in pipe(str(table.file(table.position[row_id])))}
+        assert [said[name] for name in p.names] == pytest.approx(probabilities.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["convnext", "resnet", "swin", "efficientnet"])
+def test_a_size_of_ones_own(kind: str, folder: Path, models: dict[str, Path]) -> None:
+    job = prepare(ft.read(folder), ft.Plan.of({**PLAN, "image_size": 48}), str(models[kind]))
+    inputs, _ = job.task.collate(job.training, np.arange(2), 0)
+    assert inputs["pixel_values"].shape == (2, 3, 48, 48) and job.plan.max_length == 9
+    assert job.look(job.backbone.net).said.shape == (len(job.validation), 2)
+
+
+def test_a_size_that_the_network_cannot_see_is_refused(folder: Path, reviews: Path, models: dict[str, Path]) -> None:
+    with pytest.raises(ModelError, match=r"cannot see images of 48 x 48 pixels .* leave image_size at auto"):
+        prepare(ft.read(folder), ft.Plan.of({**PLAN, "image_size": 48}), str(models["vit"]))
+    with pytest.raises(PlanError, match="image_size: these rows are texts"):
+        prepare(ft.read(reviews), ft.Plan.of({**PLAN, "image_size": 48}), "minilm")

@@ -4,7 +4,7 @@ from finetooth.backbones.causal import load_causal, load_tuned_causal, read_at, 
 from finetooth.backbones.cut import Cut, cut, difference, ragged
 from finetooth.backbones.first import first_alone
 from finetooth.backbones.head import cool, movable, unstandardize
-from finetooth.backbones.images import load_image_classifier, load_tuned_images
+from finetooth.backbones.images import at_size, load_image_classifier, load_tuned_images
 from finetooth.backbones.int8 import int8
 from finetooth.backbones.layers import Layers, evaluating, layers
 from finetooth.backbones.load import Backbone, How, load_classifier, load_masked, load_tuned
@@ -17,6 +17,7 @@ __all__ = [
     "How",
     "Layers",
     "Preparation",
+    "at_size",
     "by_batch",
     "cool",
     "cut",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -9,7 +11,7 @@ import torch
 from torch import nn
 
 from finetooth.backbones.efficientnet_lite import spare_open_gates
-from finetooth.backbones.layers import Layers
+from finetooth.backbones.layers import Layers, evaluating
 from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, backbone, first_line, quickened, with_head
 from finetooth.backbones.norm import settle
 from finetooth.backbones.preparation import Preparation
@@ -29,7 +31,7 @@ def load_image_classifier(model: str, names: list[str], **how: Unpack[How]) -> B
         settle(net)
     if (colours := getattr(net.config, "num_channels", 3)) != 3:
         raise ModelError(f"{model}: it takes images of {colours} channels; expected 3: red, green and blue.")
-    return backbone(
+    made = backbone(
         net,
         preparation,
         model,
@@ -41,6 +43,24 @@ def load_image_classifier(model: str, names: list[str], **how: Unpack[How]) -> B
         # PEFT has no name of its own for images; what it asks the name for is how to wrap, and nothing is wrapped.
         task_type="FEATURE_EXTRACTION",
     )
+    side = how.get("image_size")
+    return at_size(made, side) if isinstance(side, int) else made
+
+
+def at_size(made: Backbone, side: int) -> Backbone:
+    """The same network for images of `side` pixels by `side`. Raises ModelError where it cannot see such."""
+    preparation = made.tokenizer.at_size(side)
+    try:
+        with torch.inference_mode(), evaluating(made.net):
+            made.net(**preparation.example())
+    except (ValueError, RuntimeError) as error:
+        height, width = made.tokenizer.shape
+        raise ModelError(
+            f"{made.source}: the network cannot see images of {side} x {side} pixels ({first_line(error)}); leave "
+            f"image_size at auto for its own {height} x {width}."
+        ) from error
+    digest = sha256(preparation.content.encode()).hexdigest()
+    return replace(made, tokenizer=preparation, limit=preparation.patches, tokenizer_digest=digest)
 
 
 def load_tuned_images(folder: Path) -> tuple[Any, Preparation]:

@@ -32,13 +32,14 @@ class How(TypedDict, total=False):
 
     `seed`, 0 if not given, is that of what is new. `dropout` replaces every dropout share of the model's configuration.
     From `scratch` it is the same network with none of its weights. With an `adapter`, the plan's, that and the head are
-    all that learns.
+    all that learns. Images are seen `image_size` pixels wide and high; without a number, as the model wants them.
     """
 
     seed: int
     dropout: float | None
     scratch: bool
     adapter: Mapping[str, Any] | None
+    image_size: int | str | None
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,24 @@ class Preparation:
         return pixels[top : top + self.shape[0], left : left + self.shape[1]]
 
     @property
+    def whole(self) -> bool:
+        """Whether all of an image is seen, squeezed to the shape."""
+        return self.size == self.shape
+
+    def at_size(self, side: int) -> Preparation:
+        """The same for images that are seen `side` pixels wide and high."""
+        told, square = self.processor.to_dict(), {"height": side, "width": side}
+        size, scale = dict(told["size"]), side / self.shape[0]
+        if "crop_pct" in told:
+            size = {"shortest_edge": side}
+        else:
+            size = {name: round(pixels * scale) for name, pixels in size.items() if pixels}
+        if self.whole:
+            size = square
+        processor = type(self.processor).from_dict({**told, "size": size, "crop_size": square})
+        return Preparation.of(processor, f"image_size {side}")
+
+    @property
     def patches(self) -> int:
         """The tokens that an image counts for, when work is measured out; 4 at least, as for a text."""
         height, width = self.shape
