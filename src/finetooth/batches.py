@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finetooth.augment import Augment, augmented
+from finetooth.augment import Augment, Mix, augmented, mixed, partners
+from finetooth.pixels import Pixels
 from finetooth.seeds import numbers, row_keys
 from finetooth.tasks import Encoded, Task
 
@@ -67,7 +68,7 @@ class Batches:
     `accumulation` batches. The rows of a step do not depend on how it is cut into batches of rows. `weights` has one
     number per row, `oversample` goes from 0 (rows as they are) to 1 (every class equally often). A batch of more than
     `at_once` padded tokens is computed in equal pieces, whose gradients add up to the batch's. `augments` change
-    images, anew in each epoch.
+    images, anew in each epoch; then a `mix` makes one of two, and the targets shares of `classes`.
     """
 
     encoded: Encoded
@@ -81,6 +82,8 @@ class Batches:
     oversample: float = 0.0
     at_once: int | None = None
     augments: Sequence[Augment] = ()
+    mix: Mix | None = None
+    classes: int = 0
     _orders: dict[int, list[Rows]] = field(default_factory=dict, repr=False, compare=False)
     _counts: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
@@ -167,15 +170,32 @@ class Batches:
 
     def batch(self, rows: Rows, epoch: int = 0) -> Batch:
         """These rows as they are in this epoch, padded to the longest of them."""
+        if self.mix is not None:
+            return self._mixed(rows, epoch, self.mix)
         encoded, places = self.encoded, rows
         if self.augments:
-            encoded, places = encoded.take(rows), np.arange(len(rows))
-            assert encoded.pixels is not None, "only images are augmented"
-            pixels = augmented(encoded.pixels, self.encoded.keys[rows], self.augments, self.seed, epoch)
-            encoded = replace(encoded, pixels=pixels)
+            encoded, places = replace(encoded.take(rows), pixels=self._augmented(rows, epoch)), np.arange(len(rows))
         inputs, targets = self.task.collate(encoded, places, self.pad)
         owners = np.repeat(rows, self.encoded.counts[rows])
         return Batch(rows, owners, inputs, targets, torch.from_numpy(self.weights[owners]))
+
+    def _mixed(self, rows: Rows, epoch: int, mix: Mix) -> Batch:
+        """These rows, each with a part of another; it counts, and is of the other's class, by as much as it shows."""
+        keys = self.encoded.keys
+        others = partners(keys, rows, self.seed, epoch)
+        both = (self._augmented(rows, epoch), self._augmented(others, epoch))
+        pixels, own = mixed(*both, keys[rows], mix, self.seed, epoch)
+        inputs, _ = self.task.collate(replace(self.encoded.take(rows), pixels=pixels), np.arange(len(rows)), self.pad)
+        classes = np.eye(self.classes, dtype=np.float32)[self.encoded.targets]
+        shares = own[:, None]
+        targets = shares * classes[rows] + (1 - shares) * classes[others]
+        weights = own * self.weights[rows] + (1 - own) * self.weights[others]
+        return Batch(rows, rows, inputs, torch.from_numpy(targets), torch.from_numpy(weights))
+
+    def _augmented(self, rows: Rows, epoch: int) -> Pixels:
+        """The images of these rows as they are in this epoch."""
+        assert self.encoded.pixels is not None, "only images are augmented"
+        return augmented(self.encoded.pixels.take(rows), self.encoded.keys[rows], self.augments, self.seed, epoch)
 
 
 def _shares(counts: Rows, toward: float) -> Rows:

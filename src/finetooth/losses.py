@@ -18,7 +18,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def cross_entropy(label_smoothing: float = 0.0) -> Loss:
     """Negative log likelihood in nats; `label_smoothing` of the target's probability goes to all classes alike.
 
-    Logits (rows, classes), targets (rows,); gives (rows,). Szegedy et al. 2016 (Rethinking Inception), section 7.
+    Logits (rows, classes), targets (rows,) or, where classes have shares, (rows, classes): then each counts by its
+    share. Gives (rows,). Szegedy et al. 2016 (Rethinking Inception), section 7.
     """
     return lambda logits, targets: functional.cross_entropy(
         logits.float(), targets, reduction="none", label_smoothing=label_smoothing

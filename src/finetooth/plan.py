@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from finetooth.augment import AUGMENTS
+from finetooth.augment import AUGMENTS, MIXES
 from finetooth.errors import PlanError, nearest
 from finetooth.schedules import SCHEDULES
 
@@ -249,8 +249,8 @@ class Plan(Section):
     oversample: bool | Share = False
     """true: rows of every class equally often in an epoch of unchanged length; 0.5 goes half the way there."""
     augment: list[Part] = []
-    """What training images become, anew in each epoch: crop, flip, colour, randaugment, by name or with options
-    ([{name: crop, scale: 0.5}, flip]); in Python a function, (image, generator) -> image."""
+    """What training images become, anew in each epoch: crop, flip, colour, randaugment, and last mixup or cutmix, by
+    name or with options ([{name: crop, scale: 0.5}, flip]); in Python a function, (image, generator) -> image."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the matrix products; weights and updates are fp32 either way."""
     eval_every: Annotated[Number, Field(gt=0)] = 1.0
@@ -285,7 +285,9 @@ class Plan(Section):
         _known("schedule", self.schedule, {name: tuple(signature(f).parameters) for name, f in SCHEDULES.items()})
         _known("loss", self.loss, {"auto": (), **LOSSES})
         for part in self.augment:
-            _known("augment", part, {name: tuple(signature(f).parameters) for name, f in AUGMENTS.items()})
+            _known("augment", part, {name: tuple(signature(f).parameters) for name, f in (AUGMENTS | MIXES).items()})
+        if mixing := mixing_of(self.augment[:-1]):
+            raise ValueError(f"augment: {mixing[0]} has to come last, and once: it mixes what the others have made")
         if isinstance(self.rate, str | dict):
             raise ValueError("rate: expected a function in Python, or {use: module:name}")
         for key, other in (("epochs", "max_steps"), ("batch_size", "batch_tokens"), ("head_learning_rate", "rate")):
@@ -317,6 +319,8 @@ class Plan(Section):
             yield "batch_tokens", "batch_size", "each says how large a batch is"
         if self.label_smoothing and self.loss not in ("auto", "cross-entropy"):
             yield "label_smoothing", "loss", "it is the cross-entropy's targets that are smoothed"
+        if mixing_of(self.augment) and self.loss not in ("auto", "cross-entropy"):
+            yield "augment: mixup or cutmix", "loss", "it is the cross-entropy that takes shares of classes for targets"
         if self.adapter is not None and self.freeze == "all":
             yield "freeze: all", "adapter", "only the head learns, so an adapter would not"
         if self.class_weights is not None and self.oversample:
@@ -381,6 +385,11 @@ def _known(key: str, part: Any, family: Mapping[str, Sequence[str]]) -> None:
         raise ValueError(f"{key}: '{name}' is not known; {nearest(name, family)}")
     for option in sorted(options - set(family[name])):
         raise ValueError(f"{key}: {name} has no option '{option}'; {nearest(option, family[name])}")
+
+
+def mixing_of(augment: Sequence[Any]) -> list[Any]:
+    """Those parts of `augment` that mix two images."""
+    return [part for part in augment if (part.get("name") if isinstance(part, dict) else part) in MIXES]
 
 
 def made(part: Any, family: Mapping[str, Callable[..., Any]]) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from finetooth import duplicates, labels, machine, rates, schedules, splits
-from finetooth.augment import AUGMENTS
+from finetooth.augment import AUGMENTS, MIXES
 from finetooth.backbones import Backbone, Layers, at_size, by_batch
 from finetooth.batches import Batches
 from finetooth.check import examine
@@ -26,7 +26,7 @@ from finetooth.likeness import Seen, see
 from finetooth.loop import Recipe, State, optimizer
 from finetooth.losses import LOSSES
 from finetooth.metrics import Metric
-from finetooth.plan import Data, Facts, Plan, made, resolve
+from finetooth.plan import Data, Facts, Plan, made, mixing_of, resolve
 from finetooth.predict import predict
 from finetooth.prefix import Ask, Prefix, stores
 from finetooth.progress import Progress, Silent
@@ -96,6 +96,7 @@ class Job:
     def batches(self) -> Batches:
         """The training rows, as the loop eats them."""
         plan, pieces = self.plan, machine.device() == "cpu" and not by_batch(self.backbone.net)
+        mixing = mixing_of(plan.augment)
         return Batches(
             self.training,
             self.task,
@@ -107,7 +108,9 @@ class Job:
             weights=row_weights(plan, self.task, self.names, self.training.targets) * self.shares,
             oversample=float(plan.oversample),
             at_once=AT_ONCE[plan.precision] if pieces else None,
-            augments=[made(part, AUGMENTS) for part in plan.augment],
+            augments=[made(part, AUGMENTS) for part in plan.augment if part not in mixing],
+            mix=next((made(part, MIXES) for part in mixing), None),
+            classes=len(self.names),
         )
 
     @property

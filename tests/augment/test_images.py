@@ -107,6 +107,14 @@ def test_what_is_not_known_or_out_of_range_is_refused(folder: Path, vit: Path, r
         ft.Plan.of({"augment": [{"name": "crop", "size": 3}]})
     with pytest.raises(PlanError, match="crop: scale: found 3, expected a number from 0 to 1"):
         prepare(ft.read(folder), ft.Plan.of({**PLAN, "augment": [{"name": "crop", "scale": 3}]}), str(vit))
+    with pytest.raises(PlanError, match="augment: mixup has to come last, and once"):
+        ft.Plan.of({"augment": ["mixup", "flip"]})
+    with pytest.raises(PlanError, match="augment: cutmix has to come last, and once"):
+        ft.Plan.of({"augment": ["cutmix", "mixup"]})
+    with pytest.raises(PlanError, match="mixup or cutmix and loss contradict each other"):
+        ft.Plan.of({"augment": ["mixup"], "loss": "focal"})
+    with pytest.raises(PlanError, match="mixup: alpha: found 0, expected a number above 0"):
+        prepare(ft.read(folder), ft.Plan.of({**PLAN, "augment": [{"name": "mixup", "alpha": 0}]}), str(vit))
     with pytest.raises(PlanError, match="augment: changes images, and these rows are texts"):
         prepare(ft.read(reviews), ft.Plan.of({**PLAN, "augment": ["flip"]}), str(tiny_bert))
 

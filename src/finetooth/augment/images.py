@@ -113,13 +113,6 @@ OPERATIONS: tuple[Callable[[Image.Image, float], Image.Image], ...] = (
     lambda image, strength: _moved(image, 0, 0.45 * strength, 0, 0),
 )
 
-AUGMENTS: dict[str, Callable[..., Augment]] = {
-    "crop": crop,
-    "flip": flip,
-    "colour": colour,
-    "randaugment": randaugment,
-}
-
 
 def augmented(pixels: Pixels, keys: Keys, augments: Sequence[Augment], seed: int, epoch: int) -> Pixels:
     """The rows' images under each of the augmentations, one after the other; `keys` are the rows'."""
