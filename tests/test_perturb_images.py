@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import transformers as tf
 
+from finetooth.backbones import Preparation
 from finetooth.perturb_images import IMAGE_PERTURBATIONS, perturbed_images
 from finetooth.pixels import Pixels
 from tests.pictured import photographs
@@ -20,10 +21,7 @@ def pixels(tmp_path: Path) -> Pixels:
         files.append(tmp_path / f"{i}.png")
         photograph.save(files[-1])
 
-    def fitted(image: Image.Image) -> np.ndarray:
-        return np.asarray(image.resize((64, 48)))
-
-    return Pixels.of(files, fitted, (48, 64), np.zeros((3, 256), dtype=np.float32))
+    return Pixels.of(files, Preparation.of(tf.ViTImageProcessorPil(size={"height": 48, "width": 64}), "it"))
 
 
 @pytest.mark.parametrize("name", IMAGE_PERTURBATIONS)

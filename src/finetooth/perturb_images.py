@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
-from finetooth.pixels import Pixels
+from finetooth.pixels import Pixels, Shades, by_pillow, shades, white
 from finetooth.seeds import numbers, row_keys
 
-Bytes = NDArray[np.uint8]
-Perturbation = Callable[[Bytes, np.random.Generator], Bytes]  # (height, width, 3) -> the same shape
+Perturbation = Callable[[Shades, np.random.Generator], Shades]  # (height, width, 3) -> the same shape
 
 GRAIN = 12.0  # standard deviation, in shades of 255
 RADIUS = 1 / 200  # of the blur, in shorter sides of the image
@@ -26,37 +25,37 @@ QUALITY = 20  # of the JPEG, of 95
 DEGREES = (5.0, 15.0)  # of turning, either way
 
 
-def noise(image: Bytes, rng: np.random.Generator) -> Bytes:
+def noise(image: Shades, rng: np.random.Generator) -> Shades:
     """With grain, as in poor light."""
-    return _shades(image + rng.normal(0.0, GRAIN, image.shape))
+    return shades(image + rng.normal(0.0, GRAIN / 255 * white(image), image.shape), image)
 
 
-def blur(image: Bytes, rng: np.random.Generator) -> Bytes:
+def blur(image: Shades, rng: np.random.Generator) -> Shades:
     """A little out of focus."""
     radius = max(1.0, RADIUS * min(image.shape[:2]))
-    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
+    return shades(gaussian_filter(image.astype(np.float32), (radius, radius, 0.0)), image)
 
 
-def brightness(image: Bytes, rng: np.random.Generator) -> Bytes:
+def brightness(image: Shades, rng: np.random.Generator) -> Shades:
     """Darker or brighter by a fifth or a half."""
-    return _shades(image * rng.choice(SHADES))
+    return shades(image * rng.choice(SHADES), image)
 
 
-def jpeg(image: Bytes, rng: np.random.Generator) -> Bytes:
-    """Saved as a small JPEG."""
-    file = BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=QUALITY)
+def jpeg(image: Shades, rng: np.random.Generator) -> Shades:
+    """Saved as a small JPEG, which has eight bits."""
+    file, scale = BytesIO(), white(image) / 255
+    Image.fromarray(np.rint(image / scale).astype(np.uint8)).save(file, "JPEG", quality=QUALITY)
     with Image.open(file) as saved:
-        return np.asarray(saved.convert("RGB"))
+        return shades(np.asarray(saved.convert("RGB")) * scale, image)
 
 
-def rotation(image: Bytes, rng: np.random.Generator) -> Bytes:
+def rotation(image: Shades, rng: np.random.Generator) -> Shades:
     """Turned by 5 to 15 degrees; the corners are filled by the image mirrored at its edges."""
     degrees = rng.uniform(*DEGREES) * rng.choice((-1.0, 1.0))
     height, width = image.shape[:2]
     edge = [(side // 4, side // 4) for side in (height, width)]
-    wide = Image.fromarray(np.pad(image, [*edge, (0, 0)], mode="symmetric"))
-    turned = np.asarray(wide.rotate(degrees, Image.Resampling.BILINEAR))
+    wide = np.pad(image, [*edge, (0, 0)], mode="symmetric")
+    turned = by_pillow(wide, lambda each: each.rotate(degrees, Image.Resampling.BILINEAR))
     return turned[edge[0][0] : edge[0][0] + height, edge[1][0] : edge[1][0] + width]
 
 
@@ -77,7 +76,3 @@ def perturbed_images(pixels: Pixels, ids: Sequence[str], name: str, seed: int = 
     perturb = IMAGE_PERTURBATIONS[name]
     keys = numbers(seed, f"perturbation {name}", 0, row_keys(ids)).tolist()
     return pixels.changed(lambda image, key: perturb(image, np.random.default_rng(key)), keys)
-
-
-def _shades(values: NDArray[np.float64]) -> Bytes:
-    return np.rint(values).clip(0, 255).astype(np.uint8)

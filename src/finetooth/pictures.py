@@ -1,4 +1,7 @@
-"""Open an image file safely: a few formats, at most so many pixels, and always eight bits of red, green and blue."""
+"""Open an image file safely: a few formats, at most so many pixels, always eight bits of red, green and blue.
+
+Grey of more bits is there in sixteen besides.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from finetooth import dicom
 from finetooth.errors import DataError
 
 PIXELS = 50_000_000  # of one image: more than most cameras take, and 200 MB as Pillow holds it
+DEEP = (1 << 16) - 1  # white, in sixteen bits
 STRIP = 256  # rows of pixels that are converted at a time
 ENDINGS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -22,9 +28,12 @@ ENDINGS = {
     "BMP": (".bmp", ".dib"),
     "TIFF": (".tif", ".tiff"),
 }
-EXPECTED = "JPEG, PNG, WebP, GIF, BMP or TIFF"
+IMAGES = (*(ending for endings in ENDINGS.values() for ending in endings), *dicom.ENDINGS)
+EXPECTED = "JPEG, PNG, WebP, GIF, BMP, TIFF or DICOM"
 
 Conversion = Literal["ending", "frames", "orientation", "colours", "depth", "transparency", "metadata"]
+
+BEGINNING = 132  # bytes of a file that tell what it is
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -57,21 +66,24 @@ class Picture:
 
     `done` may hold: `ending` (the content is of another format than the file's ending says), `frames` (the first of
     several was taken), `orientation` (turned as its EXIF data say), `colours` (CMYK or the like became RGB), `depth`
-    (more than eight bits were cut to eight; grey by its own range), `transparency` (laid on white) and `metadata`
-    (passed over, being damaged).
+    (of more than eight bits: colours were cut to eight, grey goes by its own range), `transparency` (laid on white) and
+    `metadata` (passed over, being damaged). `deep` has grey of more than eight bits in sixteen, (height, width).
     """
 
     image: Image.Image
     done: tuple[Conversion, ...]
+    deep: NDArray[np.uint16] | None = None
 
 
 def decode(path: Path) -> Picture:
     """The image in this file. Raises DataError, in one sentence, for what cannot or should not be decoded."""
     try:
         with path.open("rb") as file:
-            beginning = file.read(32)
+            beginning = file.read(BEGINNING)
             if not beginning:
                 raise DataError(f"{path}: the file is empty (0 bytes), expected an image; put the image back.")
+            if dicom.is_dicom(path, beginning):
+                return _of_dicom(path)
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always")
                 # Pillow's own guard, which comes before ours can; ours holds as well where threads share the filters.
@@ -103,7 +115,7 @@ def _upright(path: Path, image: Any, said: list[warnings.WarningMessage]) -> Pic
         done.append("ending")
     if getattr(image, "is_animated", False):
         done.append("frames")
-    deep = ";16" in str(image.tile)  # Pillow's names for pixels of 16 bits in the file
+    cut = ";16" in str(image.tile)  # Pillow's names for pixels of 16 bits in the file
     try:
         turn, damaged = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation)), False
     except Exception:  # damaged EXIF data raise as many kinds of errors as damaged pixels, which these need not have
@@ -113,9 +125,11 @@ def _upright(path: Path, image: Any, said: list[warnings.WarningMessage]) -> Pic
         done.append("orientation")
         # Pillow turns a TIFF itself when it loads it.
         image = image if kind == "TIFF" else image.transpose(turn)
+    deep = None
     if image.mode[0] in "IF":
-        image, deep = _scaled(path, image), True
-    if deep:
+        deep = _scaled(path, image)
+        image, cut = _grey(deep), True
+    if cut:
         done.append("depth")
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -128,11 +142,34 @@ def _upright(path: Path, image: Any, said: list[warnings.WarningMessage]) -> Pic
         done.append("colours")
     if damaged or said:
         done.append("metadata")
-    return Picture(image.convert("RGB"), tuple(done))
+    return Picture(image.convert("RGB"), tuple(done), deep)
 
 
-def _scaled(path: Path, image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits or real numbers as eight bits: the darkest pixel becomes 0, the brightest 255."""
+def is_deep(path: Path) -> bool:
+    """Whether the file holds grey of more than eight bits, or may, as far as its header tells."""
+    try:
+        with path.open("rb") as file:
+            return dicom.is_dicom(path, file.read(BEGINNING)) or Image.open(file, formats=list(ENDINGS)).mode[0] in "IF"
+    except Exception:  # what is wrong with it is told when it is decoded
+        return False
+
+
+def _of_dicom(path: Path) -> Picture:
+    pixels = dicom.read_dicom(path, PIXELS)
+    done: list[Conversion] = [] if path.suffix.lower() in dicom.ENDINGS else ["ending"]
+    if pixels.ndim == 3:
+        return Picture(Image.fromarray(pixels), tuple(done))
+    deep = np.rint(pixels * DEEP).astype(np.uint16)
+    return Picture(_grey(deep).convert("RGB"), (*done, "depth"), deep)
+
+
+def _grey(deep: NDArray[np.uint16]) -> Image.Image:
+    """Sixteen bits of grey as eight."""
+    return Image.fromarray(np.rint(deep / 257).astype(np.uint8))
+
+
+def _scaled(path: Path, image: Image.Image) -> NDArray[np.uint16]:
+    """Grey of 16 or 32 bits or real numbers as sixteen bits: the darkest pixel becomes 0, the brightest 65,535."""
     values = np.asarray(image)
     strips = [
         values[i : i + STRIP] for i in range(0, len(values), STRIP)
@@ -143,11 +180,11 @@ def _scaled(path: Path, image: Image.Image) -> Image.Image:
     low, high = float(min(strip.min() for strip in known)), float(max(strip.max() for strip in known))
     # Halved, since the largest real numbers lie further apart than any of them is large.
     width = max(high / 2 - low / 2, np.finfo(np.float64).tiny)
-    grey = np.empty(values.shape, dtype=np.uint8)
+    grey = np.empty(values.shape, dtype=np.uint16)
     for i, strip in enumerate(strips):
         real = np.where(np.isfinite(strip), strip, low).astype(np.float64)
-        grey[i * STRIP : (i + 1) * STRIP] = np.rint(255 * ((real / 2 - low / 2) / width))
-    return Image.fromarray(grey)
+        grey[i * STRIP : (i + 1) * STRIP] = np.rint(DEEP * ((real / 2 - low / 2) / width))
+    return grey
 
 
 def _too_large(path: Path, pixels: str) -> DataError:

@@ -387,9 +387,14 @@ def _known(key: str, part: Any, family: Mapping[str, Sequence[str]]) -> None:
         raise ValueError(f"{key}: {name} has no option '{option}'; {nearest(option, family[name])}")
 
 
+def name_of(part: Any) -> Any:
+    """The name that a part of the plan gives of a family's member, or the function that it is."""
+    return part.get("name") if isinstance(part, dict) else part
+
+
 def mixing_of(augment: Sequence[Any]) -> list[Any]:
     """Those parts of `augment` that mix two images."""
-    return [part for part in augment if (part.get("name") if isinstance(part, dict) else part) in MIXES]
+    return [part for part in augment if name_of(part) in MIXES]
 
 
 def made(part: Any, family: Mapping[str, Callable[..., Any]]) -> Any:

@@ -26,7 +26,7 @@ from finetooth.likeness import Seen, see
 from finetooth.loop import Recipe, State, optimizer
 from finetooth.losses import LOSSES
 from finetooth.metrics import Metric
-from finetooth.plan import Data, Facts, Plan, made, mixing_of, resolve
+from finetooth.plan import Data, Facts, Plan, made, mixing_of, name_of, resolve
 from finetooth.predict import predict
 from finetooth.prefix import Ask, Prefix, stores
 from finetooth.progress import Progress, Silent
@@ -275,6 +275,11 @@ class Material:
             raise DataError(
                 f"{table.source}: all {len(training):,} training rows {alike}, so there is nothing to learn. "
                 f"Take more rows, or other parts."
+            )
+        if training.pixels is not None and training.pixels.deep and "randaugment" in map(name_of, plan.augment):
+            raise PlanError(
+                "augment: randaugment works on eight bits a colour, and some of these images have more; take crop, "
+                "flip, colour, mixup or cutmix."
             )
         scale = Scale.of(training.targets) if task.kind == "numbers" else None
         if scale is not None:

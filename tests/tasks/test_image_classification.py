@@ -107,7 +107,7 @@ def test_images_are_prepared_as_transformers_prepares_them(processor: Any, tmp_p
     for i, (image, size) in enumerate(zip(photographs(), [(200, 200), (90, 131), (131, 90), (640, 480)], strict=False)):
         files.append(tmp_path / f"{i}.png")
         image.resize(size).save(files[-1])
-    pixels = Pixels.of(files, preparation.fitted, preparation.shape, preparation.values)
+    pixels = Pixels.of(files, preparation)
     ours = pixels.numbers(pixels.read(np.arange(len(files))))
     theirs = processor(images=[Image.open(file) for file in files], return_tensors="np")["pixel_values"]
     np.testing.assert_array_equal(ours, theirs)
@@ -220,30 +220,80 @@ def test_pixels_are_the_same_kept_or_decoded_anew(folder: Path, monkeypatch: pyt
         Preparation.of(tf.ViTImageProcessorPil(size={"height": 24, "width": 32}), "it"),
     )
     files, rows = [table.file(i) for i in range(12)], np.array([7, 0, 3, 3])
-    kept = Pixels.of(files, preparation.fitted, preparation.shape, preparation.values)
+    kept = Pixels.of(files, preparation)
     monkeypatch.setattr(pixels_module, "SHARE", 0.0)
-    anew = Pixels.of(files, preparation.fitted, preparation.shape, preparation.values)
+    anew = Pixels.of(files, preparation)
     assert kept.read(rows).shape == (4, 24, 32, 3)
     np.testing.assert_array_equal(kept.read(rows), anew.read(rows))
     np.testing.assert_array_equal(kept.take(rows).read(np.array([1])), kept.read(np.array([0])))
     assert kept.take(rows).content == anew.take(rows).content != kept.content
 
 
-def test_deep_grey_and_turned_files_are_seen_as_everywhere(models: dict[str, Path], tmp_path: Path) -> None:
+def test_turned_files_are_seen_as_everywhere(models: dict[str, Path], tmp_path: Path) -> None:
     from finetooth.pictures import decode
 
-    deep = np.linspace(3000, 9000, 50 * 40).reshape(50, 40).astype(np.uint16)
-    Image.fromarray(deep).save(tmp_path / "deep.png")
     turned = Image.fromarray(np.arange(50 * 40 * 3, dtype=np.uint32).astype(np.uint8).reshape(50, 40, 3))
     exif = Image.Exif()
     exif[0x0112] = 6
     turned.save(tmp_path / "turned.jpg", exif=exif)
     preparation = load_tuned_preparation(models["vit"])
-    for name in ("deep.png", "turned.jpg"):
-        pixels = Pixels.of([tmp_path / name], preparation.fitted, preparation.shape, preparation.values)
-        expected = preparation.fitted(decode(tmp_path / name).image)
-        np.testing.assert_array_equal(pixels.read(np.array([0]))[0], expected)
-        assert np.ptp(expected) > 100
+    pixels = Pixels.of([tmp_path / "turned.jpg"], preparation)
+    expected = preparation.fitted(decode(tmp_path / "turned.jpg").image)
+    np.testing.assert_array_equal(pixels.read(np.array([0]))[0], expected)
+    assert np.ptp(expected) > 100
+
+
+def test_deep_grey_is_seen_in_all_its_shades_and_other_files_beside_it_as_ever(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    preparation = load_tuned_preparation(models["vit"])
+    height, width = preparation.shape
+    deep = np.arange(height * width).reshape(height, width).astype(np.uint16) + 3000  # more shades than eight bits have
+    for ending in ("png", "tif"):
+        Image.fromarray(deep).save(tmp_path / f"deep.{ending}")
+    photographs()[0].save(tmp_path / "plain.png")
+    files = [tmp_path / name for name in ("deep.png", "deep.tif", "plain.png")]
+    pixels, rows = Pixels.of(files, preparation), np.arange(3)
+    assert pixels.deep
+    seen = pixels.numbers(pixels.read(rows))
+    # From its own darkest to its own brightest pixel, a straight line.
+    expected = (deep - 3000.0) / (deep.max() - 3000.0) * 2 - 1
+    for row in range(2):
+        assert len(np.unique(seen[row, 0])) == height * width
+        np.testing.assert_allclose(seen[row], np.broadcast_to(expected, seen[row].shape), atol=2e-5)
+    plain = Pixels.of(files[2:], preparation)
+    assert not plain.deep
+    np.testing.assert_array_equal(plain.numbers(plain.read(rows[:1]))[0], seen[2])
+
+
+@pytest.mark.parametrize("augment", [["flip", "crop", "colour", "cutmix"], ["mixup"]])
+def test_a_network_learns_from_deep_grey_of_which_eight_bits_would_show_nothing(
+    augment: list[str], models: dict[str, Path], tmp_path: Path
+) -> None:
+    rng, data = np.random.default_rng(0), tmp_path / "data"
+    for i in range(60):
+        kind = ("flat", "grain")[i % 2]
+        (data / kind).mkdir(parents=True, exist_ok=True)
+        grey = np.full((32, 32), 20_000.0)
+        # Of the whole range, so that the rest lies within one of 256 shades.
+        grey[:8] = np.kron(rng.integers(0, 65_536, (2, 8)), np.ones((4, 4)))
+        grey[0, :2] = 0, 65_535
+        grey[8:] += (rng.random((24, 32)) - 0.5) * 100 * (kind == "grain")
+        Image.fromarray(grey.astype(np.uint16)).save(data / kind / f"{i}.png")
+    table, plan = ft.read(data), ft.Plan.of({**PLAN, "epochs": 1, "augment": augment})
+    run = ft.train(table, plan, model=str(models["vit"]), out=tmp_path / "run")
+    assert "image depth" in {finding["check"] for finding in run.json("findings.json")["findings"]}
+    job = prepare(table, plan, str(models["vit"]))
+    inputs, targets = job.task.collate(job.training, np.arange(20), 0)
+    spread = inputs["pixel_values"][:, 0, 8:].flatten(1).std(dim=1)
+    assert (
+        float(spread[targets == job.names.index("grain")].min())
+        > 3e-4
+        > float(spread[targets == job.names.index("flat")].max())
+    )
+    assert ft.evaluate(run)["robustness"]["table"]
+    with pytest.raises(PlanError, match="randaugment works on eight bits"):
+        prepare(table, ft.Plan.of({**PLAN, "augment": ["randaugment"]}), str(models["vit"]))
 
 
 def load_tuned_preparation(folder: Path) -> Preparation:

@@ -1,6 +1,7 @@
-"""Augmentations of images, on eight bits a colour: crop, flip, colour, and any of several at random.
+"""Augmentations of images: crop, flip, colour, and any of several at random.
 
-Each is a function of numbers that gives an Augment, (height, width, 3) and a generator -> the same shape. What a row
+Each is a function of numbers that gives an Augment, (height, width, 3) and a generator -> the same shape and as many
+bits, eight or, of deep grey, sixteen. What a row
 becomes is a function of the seed, the epoch and the row: in another batch, or in a resumed run, it becomes the same.
 """
 
@@ -10,15 +11,14 @@ from collections.abc import Callable, Sequence
 from math import exp, log, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
-from finetooth.pixels import Pixels
+from finetooth.pixels import Pixels, Shades, by_pillow, shades
 from finetooth.seeds import Keys, numbers
 
-Bytes = NDArray[np.uint8]
-Augment = Callable[[Bytes, np.random.Generator], Bytes]
+Augment = Callable[[Shades, np.random.Generator], Shades]
 
+GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of red, green and blue, as people see them
 STRONGEST = 30  # the magnitude at which RandAugment's operations are as strong as they get
 
 
@@ -29,13 +29,13 @@ def crop(scale: float = 0.5) -> Augment:
     """
     _refuse("scale", scale, 1.0)
 
-    def cropped(image: Bytes, rng: np.random.Generator) -> Bytes:
+    def cropped(image: Shades, rng: np.random.Generator) -> Shades:
         height, width = image.shape[:2]
         area, stretch = rng.uniform(scale, 1.0), exp(rng.uniform(log(3 / 4), log(4 / 3)))
         down, across = min(1.0, sqrt(area / stretch)) * height, min(1.0, sqrt(area * stretch)) * width
         top, left = rng.uniform(0, height - down), rng.uniform(0, width - across)
         box = (left, top, left + across, top + down)
-        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=box))
+        return by_pillow(image, lambda each: each.resize((width, height), Image.Resampling.BILINEAR, box=box))
 
     return cropped
 
@@ -47,7 +47,7 @@ def flip(share: float = 0.5, vertical: bool = False) -> Augment:
     """
     _refuse("share", share, 1.0)
 
-    def flipped(image: Bytes, rng: np.random.Generator) -> Bytes:
+    def flipped(image: Shades, rng: np.random.Generator) -> Shades:
         across, down = rng.random(2) < share
         image = image[:, ::-1] if across else image
         return image[::-1] if down and vertical else image
@@ -63,11 +63,13 @@ def colour(strength: float = 0.3) -> Augment:
     """
     _refuse("strength", strength, 1.0)
 
-    def coloured(image: Bytes, rng: np.random.Generator) -> Bytes:
-        changed = Image.fromarray(image)
-        for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-            changed = enhance(changed).enhance(rng.uniform(1 - strength, 1 + strength))
-        return np.asarray(changed)
+    def coloured(image: Shades, rng: np.random.Generator) -> Shades:
+        bright, contrast, saturation = rng.uniform(1 - strength, 1 + strength, size=3)
+        # Brightness, then contrast about the mean grey, then saturation about each pixel's, in one pass.
+        grey = image @ GREY
+        scale = np.float32(bright * contrast)
+        moved = (1 - saturation) * scale * grey + (1 - contrast) * bright * grey.mean()
+        return shades(np.float32(saturation) * scale * image + moved[..., None], image)
 
     return coloured
 
@@ -81,7 +83,7 @@ def randaugment(operations: int = 2, magnitude: float = 9) -> Augment:
     if operations < 1:
         raise ValueError(f"operations: found {operations}, expected 1 or more")
 
-    def changed(image: Bytes, rng: np.random.Generator) -> Bytes:
+    def changed(image: Shades, rng: np.random.Generator) -> Shades:
         picture = Image.fromarray(image)
         for number in rng.integers(len(OPERATIONS), size=operations).tolist():
             picture = OPERATIONS[number](picture, magnitude / STRONGEST * rng.choice((-1.0, 1.0)))
@@ -117,7 +119,7 @@ OPERATIONS: tuple[Callable[[Image.Image, float], Image.Image], ...] = (
 def augmented(pixels: Pixels, keys: Keys, augments: Sequence[Augment], seed: int, epoch: int) -> Pixels:
     """The rows' images under each of the augmentations, one after the other; `keys` are the rows'."""
 
-    def change(image: Bytes, key: int) -> Bytes:
+    def change(image: Shades, key: int) -> Shades:
         rng = np.random.default_rng(key)
         for augment in augments:
             image = augment(image, rng)

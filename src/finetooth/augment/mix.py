@@ -13,7 +13,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from finetooth.pixels import Pixels
+from finetooth.pixels import Pixels, shades
 from finetooth.seeds import Keys, numbers
 
 Floats = NDArray[np.float32]
@@ -67,7 +67,7 @@ def mixed(own: Pixels, other: Pixels, keys: Keys, mix: Mix, seed: int, epoch: in
     shares = np.empty(len(own), dtype=np.float32)
     for i, key in enumerate(numbers(seed, "mix", epoch, keys).tolist()):
         shows = mix.own(images.shape[1], images.shape[2], np.random.default_rng(key))[..., None]
-        images[i] = np.rint(shows * images[i] + (1 - shows) * others[i])
+        images[i] = shades(shows * images[i] + (1 - shows) * others[i], images)
         shares[i] = shows.mean()
     return replace(own, images=lambda places: images[places], places=every), shares
 

@@ -19,12 +19,12 @@ from PIL import Image
 from torch import Tensor
 
 from finetooth.errors import ModelError
+from finetooth.pictures import DEEP
+from finetooth.pixels import Shades
 
 PATCH = 16  # pixels of a side: what counts as one token when work is measured out
 UNCROPPED = 384  # pixels from which on ConvNeXt's processor squeezes an image instead of cropping it
 TRIED = ((96, 64), (61, 97))  # widths and heights of the images on which both ways are compared
-
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,11 @@ class Preparation:
         made._refuse_difference(model)
         return made
 
-    def fitted(self, image: Image.Image) -> Bytes:
-        """The image as large as the network wants it, (height, width, 3); it has to be of mode RGB."""
+    def fitted(self, image: Image.Image) -> Shades:
+        """The image as large as the network wants it, (height, width, 3).
+
+        It has to be of mode RGB, or of mode F with grey between 0 and 65,535, which comes out in sixteen bits.
+        """
         if self.size is not None:
             height, width = self.size
         else:
@@ -82,7 +85,10 @@ class Preparation:
             width, height = (self.shortest, other) if image.width <= image.height else (other, self.shortest)
         pixels = np.asarray(image.resize((width, height), resample=Image.Resampling(self.resample)))
         top, left = (height - self.shape[0]) // 2, (width - self.shape[1]) // 2
-        return pixels[top : top + self.shape[0], left : left + self.shape[1]]
+        pixels = pixels[top : top + self.shape[0], left : left + self.shape[1]]
+        if pixels.ndim == 2:
+            return np.repeat(np.rint(pixels).clip(0, DEEP).astype(np.uint16)[..., None], 3, axis=2)
+        return pixels
 
     @property
     def whole(self) -> bool:
@@ -101,6 +107,11 @@ class Preparation:
             size = square
         processor = type(self.processor).from_dict({**told, "size": size, "crop_size": square})
         return Preparation.of(processor, f"image_size {side}")
+
+    @property
+    def deep_values(self) -> NDArray[np.float32]:
+        """What the network takes for sixteen bits of each colour, (3, 65536): `values`, 256 times as fine."""
+        return _values(self.processor.to_dict(), DEEP + 1)
 
     @property
     def patches(self) -> int:
@@ -140,11 +151,12 @@ def _sides(size: dict[str, int]) -> tuple[int, int] | None:
     return (int(size["height"]), int(size["width"])) if size.get("height") and size.get("width") else None
 
 
-def _values(told: dict[str, Any]) -> NDArray[np.float32]:
-    """What becomes of each of 256 shades, per colour, in the order and the precision of transformers."""
-    shades: NDArray[Any] = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
+def _values(told: dict[str, Any], count: int = 256) -> NDArray[np.float32]:
+    """What becomes of each of so many shades, per colour, in the order and the precision of transformers."""
+    # The brightest is 255, however many there are.
+    shades: NDArray[Any] = np.tile(np.arange(count) / ((count - 1) // 255), (3, 1))
     if told.get("do_rescale", True):
-        shades = (shades.astype(np.float64) * told["rescale_factor"]).astype(np.float32)
+        shades = (shades * told["rescale_factor"]).astype(np.float32)
         if told.get("rescale_offset"):  # EfficientNet: from -1 on instead of 0
             shades -= 1
     values = shades.astype(np.float32)
@@ -153,4 +165,4 @@ def _values(told: dict[str, Any]) -> NDArray[np.float32]:
         values = (values - np.array(told["image_mean"], dtype=np.float32).reshape(-1, 1)) / std
     if told.get("include_top"):  # EfficientNet's again
         values = values / std
-    return np.ascontiguousarray(np.broadcast_to(values, (3, 256)), dtype=np.float32)
+    return np.ascontiguousarray(np.broadcast_to(values, (3, count)), dtype=np.float32)

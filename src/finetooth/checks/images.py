@@ -21,7 +21,8 @@ SAYS: dict[Conversion, tuple[str, str]] = {
     "orientation": ("Turned upright, as the EXIF data say", "Nothing is to be done."),
     "colours": ("CMYK or the like, converted to RGB", "Compare some, if exact colours matter."),
     "depth": (
-        "More than 8 bits per colour, cut to 8; grey is scaled from its own darkest to its own brightest pixel",
+        "More than 8 bits: grey is scaled from its own darkest to its own brightest pixel (DICOM by its window) and "
+        "kept in 16, colours are cut to 8",
         "If absolute values matter, bring all files to 8 bits by one scale.",
     ),
     "transparency": ("Partly transparent, laid on white", "Lay them on another ground if white hides what they show."),

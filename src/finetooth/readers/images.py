@@ -18,14 +18,13 @@ import pyarrow as pa
 
 from finetooth.errors import DataError, nearest
 from finetooth.findings import Finding
-from finetooth.pictures import ENDINGS
+from finetooth.pictures import IMAGES
 from finetooth.readers.columns import choose
 from finetooth.readers.content import Content
 from finetooth.readers.files import read_file
 from finetooth.readers.folder import holds_rows, part_of
 from finetooth.table import PARTS, Columns, Table
 
-IMAGES = tuple(ending for endings in ENDINGS.values() for ending in endings)
 UNREAD = (".heic", ".heif", ".avif", ".jp2", ".svg", ".ico", ".psd")  # which make a folder one of images all the same
 METADATA = ("metadata.csv", "metadata.jsonl")
 JUNK = ("thumbs.db", "desktop.ini", "__macosx")  # that systems leave behind, besides hidden files

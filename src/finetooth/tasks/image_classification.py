@@ -58,7 +58,7 @@ class ImageClassification(TextClassification):
             offsets=np.concatenate([[0], np.cumsum(lengths)]),
             targets=targets,
             whole=lengths,
-            pixels=Pixels.of(files, tokenizer.fitted, tokenizer.shape, tokenizer.values),
+            pixels=Pixels.of(files, tokenizer),
         )
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
