@@ -17,7 +17,7 @@ from finetooth.plan import RETIRED, SYNONYMS, Plan
 
 ROOT = Path(__file__).parent.parent
 CONTRACT_KEYS = """
-    task data split seed epochs batch_size gradient_accumulation_steps max_length max_grad_norm learning_rate
+    task data split seed epochs batch_size gradient_accumulation_steps max_length image_size max_grad_norm learning_rate
     head_learning_rate layer_decay freeze unfreeze_every rate warmup_steps schedule weight_decay dropout
     label_smoothing loss class_weights oversample augment precision eval_every save_every
     early_stopping_patience metric_for_best_model average retain adapter threshold calibrate cache cost_per_hour

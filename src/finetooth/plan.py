@@ -211,9 +211,9 @@ class Plan(Section):
     """Batches per update: the same gradient as one batch so many times as large, in less memory."""
     max_length: Annotated[Whole, Field(ge=4)] | Auto = "auto"
     """Tokens; what is longer is cut, and how many rows that concerns is told."""
-    image_size: Annotated[Whole, Field(ge=16)] | Auto | None = "auto"
-    """Pixels, width and height in which images are seen; `auto` and null are as the model's own preparation has it,
-    `auto` a little larger where every image is a square of that larger size. Smaller is quicker and sees less."""
+    image_size: Annotated[Whole, Field(ge=16)] | None = None
+    """Pixels, width and height in which images are seen; null is as the model's own preparation has it, or a little
+    larger where every image is a square of that larger size. Smaller is quicker and sees less."""
     max_grad_norm: Annotated[Number, Field(gt=0)] = 1.0
     """Gradients with a larger norm are scaled down to it, so that one odd batch cannot throw the weights."""
     learning_rate: Annotated[Number, Field(gt=0)] | Auto = "auto"
@@ -515,7 +515,7 @@ class Facts:
     fast_bf16: bool
     machine: str
     images: bool = False
-    image_size: tuple[int | None, str] = (None, "")
+    image_size: tuple[int, str] | None = None
 
 
 def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
@@ -528,8 +528,8 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
             chosen[key], reasons[key] = value, reason
 
     decide("task", *facts.task)
-    if not facts.images:  # and nothing is to be said of it
-        chosen["image_size"] = None
+    if plan.image_size is None and facts.image_size is not None:
+        chosen["image_size"], reasons["image_size"] = facts.image_size
     small = facts.parameters < 50e6
     size = f"{facts.parameters / 1e6:.0f} M parameters"
     if plan.rate is not None:
@@ -554,7 +554,6 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
     decide("batch_size", 32, "large enough to keep the processor busy, small enough for many updates")
     why = f"the model's limit is {facts.limit} tokens; shorter rows are not padded to it"
     if facts.images:
-        decide("image_size", *facts.image_size)
         why = f"an image counts as {facts.limit} tokens, squares of 16 x 16 pixels; nothing of it is cut"
     decide("max_length", facts.limit, why)
     if plan.rate is not None:

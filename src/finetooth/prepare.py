@@ -243,7 +243,7 @@ class Material:
         how: dict[str, Any] = {"dropout": plan.dropout, "scratch": scratch, "adapter": adapter}
         backbone = task.load(self.model, names, seed=plan.seed, image_size=plan.image_size, **how)
         facts = _facts(table, split, backbone, task, names, plan)
-        if plan.image_size == "auto" and self.seen is not None:
+        if plan.image_size is None and self.seen is not None:
             backbone, size = _sized(backbone, self.seen)
             facts = replace(facts, limit=backbone.limit, image_size=size)
         asked, (plan, reasons) = plan.precision, resolve(plan, facts)
@@ -324,17 +324,16 @@ class Material:
         return self._encoded[key]
 
 
-def _sized(backbone: Backbone, seen: Seen) -> tuple[Backbone, tuple[int | None, str]]:
-    """The backbone for images of the size at which they are best seen, that size if it is not the model's, and why."""
+def _sized(backbone: Backbone, seen: Seen) -> tuple[Backbone, tuple[int, str] | None]:
+    """The backbone for images of the size at which they are best seen; that size and why, if it is not the model's."""
     (height, width), side = backbone.tokenizer.shape, seen.side or 0
-    own = f"the model's own {height} x {width}"
     if backbone.tokenizer.whole and height == width < side <= LARGER * width:
         try:
-            why = f"every image is that wide and high; squeezed to {own}, its finest grain would blur"
+            why = f"every image is that wide and high; squeezed to the model's {height}, its finest grain would blur"
             return at_size(backbone, side), (side, why)
         except ModelError:  # what it has learnt of positions is for one size
             pass
-    return backbone, (None, own)
+    return backbone, None
 
 
 def _refuse_broken(table: Table, seen: Seen) -> None:
@@ -363,7 +362,7 @@ def refuse_unfit(plan: Plan, table: Table, task: Task, names: list[str], known: 
     refuse_unknown(table, plan.slices)
     if plan.augment and table.folder is None:
         raise PlanError("augment: changes images, and these rows are texts; leave it away.")
-    if isinstance(plan.image_size, int) and table.folder is None:
+    if plan.image_size is not None and table.folder is None:
         raise PlanError("image_size: these rows are texts; leave it away.")
     if plan.keep is not None and table.folder is not None:
         raise PlanError(

@@ -44,7 +44,7 @@ def load_image_classifier(model: str, names: list[str], **how: Unpack[How]) -> B
         task_type="FEATURE_EXTRACTION",
     )
     side = how.get("image_size")
-    return at_size(made, side) if isinstance(side, int) else made
+    return made if side is None else at_size(made, side)
 
 
 def at_size(made: Backbone, side: int) -> Backbone:
@@ -57,7 +57,7 @@ def at_size(made: Backbone, side: int) -> Backbone:
         height, width = made.tokenizer.shape
         raise ModelError(
             f"{made.source}: the network cannot see images of {side} x {side} pixels ({first_line(error)}); leave "
-            f"image_size at auto for its own {height} x {width}."
+            f"image_size away for its own {height} x {width}."
         ) from error
     digest = sha256(preparation.content.encode()).hexdigest()
     return replace(made, tokenizer=preparation, limit=preparation.patches, tokenizer_digest=digest)

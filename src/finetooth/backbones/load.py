@@ -39,7 +39,7 @@ class How(TypedDict, total=False):
     dropout: float | None
     scratch: bool
     adapter: Mapping[str, Any] | None
-    image_size: int | str | None
+    image_size: int | None
 
 
 @dataclass(frozen=True)
