@@ -78,7 +78,7 @@ class Pixels:
 
         def one(place: int) -> Shades:
             picture = decode(files[place])
-            if picture.deep is not None:
+            if deep and picture.deep is not None:
                 return fitting.fitted(Image.fromarray(picture.deep.astype(np.float32)))
             # White is 255 or 65,535, 257 times as much.
             return fitting.fitted(picture.image).astype(np.uint16) * 257 if deep else fitting.fitted(picture.image)
