@@ -53,6 +53,11 @@ class Rows:
             return [" ".join(words_in(cells[0]) or cells) for cells in self.inputs]
         return ["\n".join(cells) for cells in self.inputs]
 
+    @property
+    def words(self) -> list[list[str]]:
+        """The words of each row, where they are tagged; none of a text."""
+        return [words_in(cells[0]) or [] for cells in self.inputs]
+
     def said(self, said: NDArray[Any]) -> Answers:
         """What somebody says of these rows, shape (rows, outputs), or of the words of each."""
         return self.task.answers(self.ids, self.targets, said, self.names)
@@ -237,8 +242,8 @@ def words(training: Rows) -> Baseline | None:
     """TF-IDF and a linear model, or each word's tags; None where rows and classes are too many for a cheap one."""
     clock, targets, outputs = perf_counter(), training.targets, len(training.names)
     if training.task.kind == "tags":
-        known = fits(training).words(_worded(training), targets, np.zeros(len(targets), dtype=bool), outputs)
-        return Baseline(lambda rows: known(_worded(rows)), len(targets), perf_counter() - clock)
+        known = fits(training).words(training.words, targets, np.zeros(len(targets), dtype=bool), outputs)
+        return Baseline(lambda rows: known(rows.words), len(targets), perf_counter() - clock)
     if not tfidf.cheap(len(targets), outputs):
         return None
     counter, matrix = tfidf.Counter.of(training.texts)
@@ -246,10 +251,6 @@ def words(training: Rows) -> Baseline | None:
     held_out = _held_out(np.zeros(len(order), dtype=np.int64))
     ask = fits(training).words(matrix[order], targets[order], held_out, outputs)
     return Baseline(lambda rows: ask(counter.weigh(rows.texts)), len(targets), perf_counter() - clock)
-
-
-def _worded(rows: Rows) -> list[list[str]]:
-    return [words_in(cells[0]) or [] for cells in rows.inputs]
 
 
 def without_network(training: Rows) -> tuple[dict[str, Baseline], dict[str, str]]:

@@ -28,7 +28,7 @@ from finetooth.run import Run
 from finetooth.seeds import numbers
 from finetooth.table import Answers, AnyOf, Numbers, Predictions, Table, Written
 from finetooth.tags import Tags, ragged
-from finetooth.tasks import NOT_OF_THE_NETWORK, Encoded, named
+from finetooth.tasks import Encoded, for_network, named
 
 EXAMPLE = 8  # rows on which a changed head is looked at
 LEVEL = 0.95  # of prediction intervals
@@ -71,8 +71,7 @@ def calibrate(job: Job) -> tuple[Predictions, dict[str, Any]]:
 def _example(job: Job) -> dict[str, Tensor]:
     rows = np.arange(min(EXAMPLE, len(job.validation)))
     inputs, _ = job.task.collate(job.validation, rows, job.backbone.tokenizer.pad_token_id)
-    own = {name: tensor for name, tensor in inputs.items() if name not in NOT_OF_THE_NETWORK}
-    return {name: tensor.to(machine.device()) for name, tensor in own.items()}
+    return {name: tensor.to(machine.device()) for name, tensor in for_network(inputs).items()}
 
 
 def decided(plan: Plan, metrics: Mapping[str, Metric], p: Answers) -> tuple[Answers, decide.Rule | None]:

@@ -28,9 +28,9 @@ from finetooth.report import detail, opened, up_to_date, with_intervals, write_r
 from finetooth.run import WEIGHTS, Run
 from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
-from finetooth.table import Answers, Split, Table, words_in
+from finetooth.table import Answers, Split, Table
 from finetooth.tags import Tags
-from finetooth.tasks import Writing, named, places, reading
+from finetooth.tasks import Task, Writing, named, places, reading
 
 
 def evaluate(
@@ -60,9 +60,9 @@ def evaluate(
     for each in [*beside, *([Run(run.scratch)] if Run(run.scratch).finished else [])]:
         each.refuse_other_model()
     # Before the seal is opened: a model that does not load has seen nothing. Answers in words have no other baseline.
-    tuned, untouched = _tuned(run), _untuned(run) if named(run.plan.task).kind == "texts" else None
+    tuned, untouched = _tuned(run), _untuned(run) if _task(run).kind == "texts" else None
     _enter(run, f"evaluate {run.path.resolve().name}")
-    precision = exact(named(run.plan.task), run.plan.precision)
+    precision = exact(_task(run), run.plan.precision)
     run.write_predictions("test", _answers(run, tuned, table, split.test, precision))
     for other in beside:
         other.write_predictions("test", _answers(other, _tuned(other), table, split.test, precision))
@@ -91,7 +91,7 @@ def evaluate_rows(run: Run | str | Path, table: Table, *, metrics: Sequence[Metr
     ones among them count as an opening.
     """
     run = ended(run)
-    named(run.plan.task).refuse_strange(table, run.json("data.json")["names"])
+    _task(run).refuse_strange(table, run.json("data.json")["names"])
     seen = {part: sum(c in digests for c in table.contents) for part, digests in _contents(run).items()}
     p = answers(run, table, table.ids)
     return {
@@ -127,7 +127,7 @@ def replies(run: Run | str | Path, table: Table, ids: Sequence[str], tokens: int
     Sealed rows among them count as an opening. Raises RunError where it answers otherwise.
     """
     run = ended(run)
-    task = named(run.plan.task)
+    task = _task(run)
     if not isinstance(task, Writing):
         raise RunError(f"{run.path}: its task is {run.plan.task}, which writes nothing; ask for its answers instead.")
     net, tokenizer = _tuned(run)
@@ -177,7 +177,7 @@ def _conversed(
     columns: Sequence[str],
 ) -> dict[str, Any]:
     """The same where answers are in words: the goal by kinds of rows, and what both models write."""
-    p, plan, task = run.predictions("test"), run.plan, named(run.plan.task)
+    p, plan, task = run.predictions("test"), run.plan, _task(run)
     assert isinstance(task, Writing), "answers in words are written"
     lengths = dict(zip(p.ids, p.labels.tolist(), strict=True))
     said = compared(task, untouched, tuned, table, p.ids, int(plan.max_length), plan.precision)
@@ -185,8 +185,14 @@ def _conversed(
     return {"slices": found, "robustness": None, "written": said}
 
 
+def _task(run: Run) -> Task:
+    """The run's task, which reads long texts as the run did."""
+    plan = run.plan
+    return reading(named(plan.task), plan.long)
+
+
 def _rows(run: Run, table: Table, ids: Sequence[str]) -> Rows:
-    return Rows.of(table, ids, run.json("data.json")["names"], reading(named(run.plan.task), run.plan.long))
+    return Rows.of(table, ids, run.json("data.json")["names"], _task(run))
 
 
 def _spoiled(test: Rows) -> Iterator[tuple[str, Rows, NDArray[np.int64]]]:
@@ -199,9 +205,9 @@ def _spoiled(test: Rows) -> Iterator[tuple[str, Rows, NDArray[np.int64]]]:
         return
     if test.task.kind == "tags":
         for name in OF_WORDS:
-            words = perturbed_words([words_in(cell) or [] for (cell,) in test.inputs], test.ids, name)
+            words = perturbed_words(test.words, test.ids, name)
             inputs = [(json.dumps(row, ensure_ascii=False),) for row in words]
-            changed = [row != words_in(cell) for row, (cell,) in zip(words, test.inputs, strict=True)]
+            changed = [now != before for now, before in zip(words, test.words, strict=True)]
             yield name, replace(test, inputs=inputs, encoded=None), every[changed]
         return
     for name in PERTURBATIONS:
@@ -216,7 +222,7 @@ def _spoiled(test: Rows) -> Iterator[tuple[str, Rows, NDArray[np.int64]]]:
 
 def _tuned(run: Run) -> tuple[Any, Any]:
     """The network and tokenizer of the run. Raises RunError when they are not those that training left."""
-    tuned: tuple[Any, Any] = named(run.plan.task).tuned(run.model)
+    tuned: tuple[Any, Any] = _task(run).tuned(run.model)
     run.refuse_other_model()
     return tuned
 
@@ -229,7 +235,7 @@ def _untuned(run: Run) -> tuple[Any, Any]:
 
 def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str], precision: str) -> Answers:
     (net, tokenizer), plan, device = tuned, run.plan, machine.device()
-    task, names = reading(named(plan.task), plan.long), run.json("data.json")["names"]
+    task, names = _task(run), run.json("data.json")["names"]
     encoded = task.encode(table, ids, names, tokenizer, int(plan.max_length))
     p = predict(net.to(device), task, encoded, names, pad=tokenizer.pad_token_id, precision=precision, device=device)
     return p.ruled(run.decisions)
@@ -290,7 +296,7 @@ def ended(run: Run | str | Path) -> Run:
 
 def known_metrics(run: Run, further: Sequence[Metric]) -> dict[str, Metric]:
     """The metrics of the run's task by name, and further ones."""
-    task, names = named(run.plan.task), run.json("data.json")["names"]
+    task, names = _task(run), run.json("data.json")["names"]
     return {**task.metrics(names), **{metric.name: metric for metric in further}}
 
 

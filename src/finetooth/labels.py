@@ -123,7 +123,7 @@ def _recurring(cells: Sequence[str]) -> bool:
 
 def told(table: Table) -> str:
     """The scheme of a table's tags in words, and how many types or tags there are."""
-    scheme = Scheme.of(sorted({tag for row in table.tags for tag in row or ()}))
+    scheme = _scheme(table)
     if not scheme.marks:
         return f"{len(scheme.kinds):,} plain tags"
     written = (None if cell is None else words_in(cell) for cell in table.labels)
@@ -157,7 +157,10 @@ def strata(table: Table, kind: Kind) -> list[str | None] | None:
 
 def _tagged(table: Table) -> list[frozenset[str]]:
     """The types of entities in each row, or its plain tags."""
-    rows = table.tags
-    marks = Scheme.of(sorted({tag for row in rows for tag in row or ()})).marks
-    kinds = (([type_of(tag) for tag in row or ()] if marks else row or ()) for row in rows)
+    marks = _scheme(table).marks
+    kinds = (([type_of(tag) for tag in row or ()] if marks else row or ()) for row in table.tags)
     return [frozenset(own) - {""} for own in kinds]
+
+
+def _scheme(table: Table) -> Scheme:
+    return Scheme.of(sorted({tag for row in table.tags for tag in row or ()}))

@@ -36,7 +36,7 @@ from finetooth.errors import RunError
 from finetooth.packaged import cache
 from finetooth.progress import Progress
 from finetooth.seeds import Keys
-from finetooth.tasks import NOT_OF_THE_NETWORK, Encoded, Task
+from finetooth.tasks import Encoded, Task, for_network
 
 Ask = Callable[[Mapping[str, Tensor], Keys], Tensor]  # inputs and the keys of their rows -> logits
 
@@ -251,7 +251,7 @@ class Prefix:
     def _inputs(self, net: nn.Module, rows: NDArray[np.int64]) -> dict[str, Tensor]:
         device = next(net.parameters()).device
         inputs, _ = self.task.collate(self.rows, rows, self.pad)
-        return {name: each.to(device) for name, each in inputs.items() if name not in NOT_OF_THE_NETWORK}
+        return {name: each.to(device) for name, each in for_network(inputs).items()}
 
     def _spread(self) -> NDArray[np.int64]:
         """Some rows, from the shortest to the longest."""

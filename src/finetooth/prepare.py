@@ -402,15 +402,16 @@ def refuse_senseless(plan: Plan, task: Task) -> None:
         raise PlanError("packing: is for language models, which learn single tokens; leave it away.")
     if task.kind == "one-of":
         return
-    unset: dict[str, Any] = {"oversample": False, "label_smoothing": 0.0}
-    unset |= {"class_weights": None, "threshold": "argmax"} if task.kind != "any-of" else {}
-    if task.kind == "tags":
-        unset = {"oversample": False, "threshold": "argmax"}
-    what = {"numbers": "the labels are numbers", "any-of": "several labels can be true of a row"}
-    what["tags"] = "each word of a row has a tag"
-    why = what.get(task.kind, "there are no classes")
-    for key, off in unset.items():
-        if getattr(plan, key) != off:
+    off: dict[str, Any] = {"oversample": False, "label_smoothing": 0.0, "class_weights": None, "threshold": "argmax"}
+    fits: dict[str, set[str]] = {"any-of": {"class_weights", "threshold"}, "tags": {"class_weights", "label_smoothing"}}
+    why = {
+        "numbers": "the labels are numbers",
+        "any-of": "several labels can be true of a row",
+        "tags": "each word of a row has a tag",
+        "texts": "there are no classes",
+    }[task.kind]
+    for key in (key for key in off if key not in fits.get(task.kind, ())):
+        if getattr(plan, key) != off[key]:
             raise PlanError(f"{key}: found {getattr(plan, key)}, but {why}; leave it away.")
     if plan.threshold not in ("argmax", "auto"):
         found = "what mistakes cost" if isinstance(plan.threshold, dict) else plan.threshold

@@ -19,11 +19,11 @@ CODES = {"B": 1, "I": 2, "E": 3, "L": 3, "S": 4, "U": 4}  # 0 is outside
 UNNAMED = "entity"  # the type of a tag that is a sign alone
 _TAG = re.compile(rf"([{SIGNS}])(?:-(.+))?", re.DOTALL)
 
-Ragged = NDArray[Any]  # of objects: an array for each row
+PerRow = NDArray[Any]  # of objects: an array for each row
 Whole = NDArray[np.int64]
 
 
-def ragged(flat: NDArray[Any], counts: Whole) -> Ragged:
+def ragged(flat: NDArray[Any], counts: Whole) -> PerRow:
     """So many of the entries for each row, one row after the other."""
     found, ends = np.empty(len(counts), dtype=object), np.cumsum(counts).tolist()
     for row, (end, count) in enumerate(zip(ends, counts.tolist(), strict=True)):
@@ -145,13 +145,13 @@ class Tags:
     """
 
     ids: list[str]
-    labels: Ragged
-    said: Ragged
+    labels: PerRow
+    said: PerRow
     names: list[str]
-    places: Ragged | None = None
+    places: PerRow | None = None
     kind: ClassVar[Literal["tags"]] = "tags"
 
-    def about(self, ids: list[str], labels: Ragged, said: Ragged) -> Tags:
+    def about(self, ids: list[str], labels: PerRow, said: PerRow) -> Tags:
         """Of other rows, or saying other things of them, by the same names."""
         return Tags(ids, labels, said, self.names)
 
@@ -293,7 +293,7 @@ class Tags:
         return Tags(table["id"].to_pylist(), _objects(labels), said, names)
 
 
-def _objects(rows: Sequence[NDArray[Any]]) -> Ragged:
+def _objects(rows: Sequence[NDArray[Any]]) -> PerRow:
     found = np.empty(len(rows), dtype=object)
     for i, row in enumerate(rows):
         found[i] = row

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from finetooth import baselines, machine, stops
 from finetooth.baselines import Rows
-from finetooth.conclude import decided
+from finetooth.conclude import as_before, decided
 from finetooth.durable import in_one_stroke
 from finetooth.errors import Interrupted, PlanError, RunError
 from finetooth.metrics import Metric, finite
@@ -177,7 +177,7 @@ def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tup
 def _guessed(material: Material, job: Job, fold: Fold) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """How baselines score on the fold's other rows, and why one is missing; of answers in words the model as it was."""
     if job.task.kind == "texts":
-        untouched = job.task.load(material.model, job.names, seed=job.plan.seed)
+        untouched = as_before(job)
         return {"untuned": job.scored(job.look(untouched.net.to(machine.device())))}, {}
     training, others = (
         Rows.of(material.table, ids, material.names, material.task) for ids in (fold.split.train, fold.split.validation)

@@ -13,20 +13,9 @@ from finetooth.augment.images import OPERATIONS, crop, flip, randaugment
 from finetooth.errors import PlanError
 from finetooth.prepare import prepare
 from finetooth.progress import Silent
-from tests import tiny
 from tests.pictured import photographs
 
 PLAN = {"epochs": 2, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-3, "freeze": 0}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.write_images(tmp_path_factory.mktemp("images") / "shapes", 80)
-
-
-@pytest.fixture(scope="module")
-def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.save_image_model(tmp_path_factory.mktemp("model") / "vit", "vit")
 
 
 @pytest.mark.parametrize("name", AUGMENTS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,9 @@ import finetooth as ft
 from finetooth.augment import MIXES
 from finetooth.errors import Interrupted
 from finetooth.prepare import Job, prepare
-from finetooth.progress import Silent
-from tests import tiny
+from tests.test_train import StopAt
 
 PLAN = {"epochs": 2, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-3, "freeze": 0}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.write_images(tmp_path_factory.mktemp("images") / "shapes", 80)
-
-
-@pytest.fixture(scope="module")
-def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.save_image_model(tmp_path_factory.mktemp("model") / "vit", "vit")
 
 
 def job_of(folder: Path, vit: Path, augment: list[Any], **plan: Any) -> Job:
@@ -102,20 +89,11 @@ def test_a_row_counts_by_the_classes_that_it_shows(folder: Path, vit: Path) -> N
     torch.testing.assert_close(batch.weights, batch.targets @ torch.tensor([3.0, 1.0]))
 
 
-class Stopping(Silent):
-    """Stops a run at a step, as Ctrl-C would."""
-
-    def step(self, step: Any) -> None:
-        """Stop at the third."""
-        if step.step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
 def test_a_resumed_run_ends_in_the_same_bits(folder: Path, vit: Path, tmp_path: Path) -> None:
     plan, table = ft.Plan.of({**PLAN, "augment": ["flip", "cutmix"]}), ft.read(folder)
     ft.train(table, plan, model=str(vit), out=tmp_path / "whole")
     with pytest.raises(Interrupted):
-        ft.train(table, plan, model=str(vit), out=tmp_path / "parts", progress=Stopping())
+        ft.train(table, plan, model=str(vit), out=tmp_path / "parts", progress=StopAt(3))
     ft.train(table, plan, model=str(vit), out=tmp_path / "parts", resume=True)
     whole, parts = ((tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "parts"))
     assert whole == parts

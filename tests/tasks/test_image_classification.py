@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from finetooth.prepare import prepare
 from finetooth.progress import Silent
 from tests import tiny
 from tests.pictured import photographs
+from tests.test_train import StopAt
 
 PLAN = {"epochs": 6, "batch_size": 16, "precision": "fp32", "learning_rate": 5e-3, "freeze": 0}
 KINDS = ("vit", "convnext", "resnet", "swin", "efficientnet")
@@ -180,24 +179,12 @@ def test_another_image_is_not_taken_for_one_in_the_store(models: dict[str, Path]
     assert len(list(stores().iterdir())) == 2
 
 
-class Stopping(Silent):
-    """Stops a run at a step, as Ctrl-C would."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def step(self, step: Any) -> None:
-        """Stop there."""
-        if step.step == self.at:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
 @pytest.mark.parametrize("kind", ["resnet"])
 def test_a_resumed_run_ends_in_the_same_bits(kind: str, folder: Path, models: dict[str, Path], tmp_path: Path) -> None:
     plan, table, model = ft.Plan.of({**PLAN, "epochs": 2, "freeze": 1}), ft.read(folder), str(models[kind])
     ft.train(table, plan, model=model, out=tmp_path / "whole")
     with pytest.raises(Interrupted):
-        ft.train(table, plan, model=model, out=tmp_path / "parts", progress=Stopping(5))
+        ft.train(table, plan, model=model, out=tmp_path / "parts", progress=StopAt(5))
     ft.train(table, plan, model=model, out=tmp_path / "parts", resume=True)
     whole, parts = ((tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "parts"))
     assert whole == parts

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from finetooth.backbones.adapt import prompted, with_prompt
 from finetooth.backbones.layers import evaluating
-from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, assembled, first_line, with_own_head
+from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, assembled, first_line, reading_tuned, with_own_head
 from finetooth.backbones.quiet import quiet
 from finetooth.backbones.sources import located
 from finetooth.errors import ModelError
@@ -81,12 +81,9 @@ def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
     """
     from transformers import AutoModelForCausalLM
 
-    with quiet():
-        try:
-            net = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-            tokenizer = _tokenizer(folder)
-        except CANNOT_LOAD as error:
-            raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
+    with reading_tuned(folder):
+        net = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        tokenizer = _tokenizer(folder)
     readable(net)
     return with_prompt(net, folder.parent / "adapter").eval(), tokenizer
 

@@ -12,7 +12,16 @@ from torch import nn
 
 from finetooth.backbones.efficientnet_lite import spare_open_gates
 from finetooth.backbones.layers import Layers, evaluating
-from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, backbone, first_line, quickened, with_head
+from finetooth.backbones.load import (
+    CANNOT_LOAD,
+    Backbone,
+    How,
+    backbone,
+    first_line,
+    quickened,
+    reading_tuned,
+    with_head,
+)
 from finetooth.backbones.norm import settle
 from finetooth.backbones.preparation import Preparation
 from finetooth.backbones.quiet import quiet
@@ -67,18 +76,15 @@ def load_tuned_images(folder: Path) -> tuple[Any, Preparation]:
     """The network and preparation of a model directory as it stands, in evaluation mode, fp32."""
     from transformers import AutoModelForImageClassification
 
-    with quiet():
-        try:
-            net = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-        except CANNOT_LOAD as error:
-            raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
+    with reading_tuned(folder):
+        net = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     preparation = _preparation(str(folder), str(folder))
     _quickened_for_images(net, preparation, str(folder))
     return net.eval(), preparation
 
 
 def _quickened_for_images(net: Any, preparation: Preparation, model: str) -> Layers:
-    """As `_quickened`, asked in the precision of the weights. Raises ModelError where images have a wrong size."""
+    """As `quickened`, asked in the precision of the weights. Raises ModelError where images have a wrong size."""
     net.base_model.register_forward_pre_hook(_in_own_precision, with_kwargs=True)
     spare_open_gates(net)
     try:

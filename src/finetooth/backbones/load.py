@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -280,15 +281,22 @@ def load_tuned(folder: Path, auto: Any = None) -> tuple[Any, Any]:
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    with quiet():
-        try:
-            auto = auto or AutoModelForSequenceClassification
-            net = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
+    with reading_tuned(folder):
+        auto = auto or AutoModelForSequenceClassification
+        net = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     quickened(net, tokenizer)
     return net.eval(), tokenizer
+
+
+@contextmanager
+def reading_tuned(folder: Path) -> Iterator[None]:
+    """In here a tuned model's directory is read: without transformers' words, and what goes wrong is a ModelError."""
+    with quiet():
+        try:
+            yield
+        except CANNOT_LOAD as error:
+            raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
 
 
 def quickened(net: Any, tokenizer: Any) -> Layers:

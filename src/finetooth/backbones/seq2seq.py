@@ -9,7 +9,16 @@ import torch
 from torch import nn
 
 from finetooth.backbones.causal import readable
-from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, assembled, first_line, tokenizer_of, with_own_head
+from finetooth.backbones.load import (
+    CANNOT_LOAD,
+    Backbone,
+    How,
+    assembled,
+    first_line,
+    reading_tuned,
+    tokenizer_of,
+    with_own_head,
+)
 from finetooth.backbones.quiet import quiet
 from finetooth.backbones.sources import located
 from finetooth.errors import ModelError
@@ -48,11 +57,8 @@ def load_tuned_seq2seq(folder: Path) -> tuple[Any, Any]:
     """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32."""
     from transformers import AutoModelForSeq2SeqLM
 
-    with quiet():
-        try:
-            net = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-        except CANNOT_LOAD as error:
-            raise ModelError(f"{folder}: the tuned model cannot be loaded: {first_line(error)}") from error
+    with reading_tuned(folder):
+        net = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     _told(net)
     return net.eval(), tokenizer_of(str(folder), str(folder))
 

@@ -103,7 +103,7 @@ def _show_types(detail: Mapping[str, Any], part: str, console: Console) -> None:
         counts = [words.count(row[key]) for key in ("rows", "predicted")]
         table.add_row(Text(words.clip(row["label"], 40)), *quality, *counts)
     console.print(table)
-    if left := len(detail["types"]) - CLASSES_TOLD if len(detail["types"]) > CLASSES_TOLD else 0:
+    if (left := len(detail["types"]) - CLASSES_TOLD) > 0:
         console.print(Text(f"The {CLASSES_TOLD} commonest {what}s; {left} more are in report.html.\n"))
     if detail["unread"]:
         cut = words.count(detail["unread"], "word")

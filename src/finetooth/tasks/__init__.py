@@ -6,7 +6,7 @@ from finetooth.backbones import writes_from_a_source
 from finetooth.errors import PlanError, nearest
 from finetooth.labels import kind_of, told
 from finetooth.table import Table
-from finetooth.tasks.base import NOT_OF_THE_NETWORK, OWNERS, READS, Encoded, Long, Task, reach, summed, tokenized
+from finetooth.tasks.base import OWNERS, READS, Encoded, Long, Task, for_network, reach, summed, tokenized
 from finetooth.tasks.chat import asked, conversation
 from finetooth.tasks.image_classification import ImageClassification
 from finetooth.tasks.instruction import Instruction
@@ -19,7 +19,6 @@ from finetooth.tasks.token_classification import TokenClassification, places
 from finetooth.tasks.writing import Writing
 
 __all__ = [
-    "NOT_OF_THE_NETWORK",
     "OWNERS",
     "READS",
     "TASKS",
@@ -29,6 +28,7 @@ __all__ = [
     "asked",
     "conversation",
     "fitting",
+    "for_network",
     "named",
     "places",
     "reach",

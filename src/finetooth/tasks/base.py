@@ -23,7 +23,6 @@ from finetooth.table import Answers, Kind, Table
 
 READS = "reads"  # (rows, tokens), true where what the network says of a token is asked for
 OWNERS = "owners"  # (sequences,), to which of the rows each belongs, where rows are read in windows
-NOT_OF_THE_NETWORK = (READS, OWNERS)  # among the arguments that `collate` gives
 
 # How a row of more than `max_length` tokens is read. Sun et al. 2019 (How to Fine-Tune BERT for Text Classification?),
 # section 5.3.1: of 510 tokens the first 128 and the last 382 did best; here each part has the same share of any number.
@@ -285,8 +284,8 @@ class Task(Protocol):
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
         """Some rows as the network's keyword arguments, padded to the longest of them, and their targets.
 
-        A row has `encoded.counts` targets, one after the other. NOT_OF_THE_NETWORK among the arguments is what tells
-        `logits` at which tokens to read, and which sequences are of one row.
+        A row has `encoded.counts` targets, one after the other. READS and OWNERS among the arguments tell `logits` at
+        which tokens to read, and which sequences are of one row.
         """
 
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
@@ -303,6 +302,11 @@ class Task(Protocol):
         self, ids: Sequence[str], targets: NDArray[Any], said: NDArray[np.float64], names: list[str]
     ) -> Answers:
         """What is said of these rows, (rows, outputs), as answers; of words an array for each row, (words, outputs)."""
+
+
+def for_network(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the arguments that `collate` gives which the network takes."""
+    return {name: each for name, each in inputs.items() if name not in (READS, OWNERS)}
 
 
 def padded(encoded: Encoded, rows: NDArray[np.int64], pad: int) -> dict[str, Tensor]:

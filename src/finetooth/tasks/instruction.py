@@ -15,7 +15,7 @@ from finetooth.backbones import Backbone, How, load_causal, load_tuned_causal, r
 from finetooth.errors import DataError
 from finetooth.metrics import SHORT
 from finetooth.table import Table
-from finetooth.tasks.base import READS, Encoded, padded
+from finetooth.tasks.base import READS, Encoded, for_network, padded
 from finetooth.tasks.chat import asked, conversation, marked, question, rendered
 from finetooth.tasks.writing import Writing
 
@@ -76,7 +76,7 @@ class Instruction(Writing):
         # Of rows that share a sequence transformers tells the ends only where nothing is kept for later tokens.
         how = {"use_cache": False} if "position_ids" in inputs else {}
         with read_at(inputs[READS]):
-            logits: Tensor = net(**{name: each for name, each in inputs.items() if name != READS}, **how).logits
+            logits: Tensor = net(**for_network(inputs), **how).logits
         return logits
 
     def prompts(self, table: Table, ids: Sequence[str], tokenizer: Any, max_length: int) -> list[list[int]]:

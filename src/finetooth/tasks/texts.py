@@ -15,7 +15,7 @@ from torch import Tensor
 from finetooth.backbones import Backbone, How, first_alone, load_classifier, load_tuned
 from finetooth.errors import DataError
 from finetooth.table import Table
-from finetooth.tasks.base import OWNERS, Encoded, Long, averaged, padded, tokenized
+from finetooth.tasks.base import OWNERS, Encoded, Long, averaged, for_network, padded, tokenized
 
 
 class Texts(ABC):
@@ -77,7 +77,7 @@ class Texts(ABC):
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
         """(rows, outputs); of a row that is read in windows the mean of theirs."""
         with first_alone():
-            logits: Tensor = net(**{name: each for name, each in inputs.items() if name != OWNERS}).logits
+            logits: Tensor = net(**for_network(inputs)).logits
         return averaged(logits, inputs.get(OWNERS))
 
 

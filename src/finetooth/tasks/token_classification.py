@@ -15,8 +15,8 @@ from finetooth.backbones import Backbone, How, load_tagger, load_tuned_tagger
 from finetooth.errors import DataError
 from finetooth.metrics import ENTITIES, PLAIN_TAGS, Metric
 from finetooth.table import Kind, Table, words_in
-from finetooth.tags import OUTSIDE, SIGNS, Ragged, Scheme, Tags, type_of
-from finetooth.tasks.base import READS, Encoded, padded
+from finetooth.tags import OUTSIDE, SIGNS, PerRow, Scheme, Tags, type_of
+from finetooth.tasks.base import READS, Encoded, for_network, padded
 from finetooth.tasks.texts import Texts, refuse_missing
 
 MOST_TAGS = 1000  # more are no tags
@@ -91,7 +91,7 @@ class TokenClassification(Texts):
                     f"so it cannot be learnt. Take such rows out, or bring some to train on."
                 )
 
-    def targets(self, table: Table, ids: Sequence[str], names: Sequence[str]) -> Ragged:
+    def targets(self, table: Table, ids: Sequence[str], names: Sequence[str]) -> PerRow:
         """The tag numbers of each row's words, -1 where they are not known; none where the row is a text, (rows,)."""
         number, found = {name: i for i, name in enumerate(names)}, np.empty(len(ids), dtype=object)
         labelled = table.columns.label is not None
@@ -146,19 +146,19 @@ class TokenClassification(Texts):
 
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
         """(words, tags)."""
-        logits: Tensor = net(**{name: each for name, each in inputs.items() if name != READS}).logits
+        logits: Tensor = net(**for_network(inputs)).logits
         return logits[inputs[READS]]
 
     def said(self, logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
         """Softmax, in fp32, (words, tags)."""
         return torch.softmax(logits.float(), dim=-1)
 
-    def answers(self, ids: Sequence[str], targets: Ragged, said: Ragged, names: list[str]) -> Tags:
+    def answers(self, ids: Sequence[str], targets: PerRow, said: PerRow, names: list[str]) -> Tags:
         """A tag for each word; `said` has an array for each row."""
         return Tags(list(ids), targets, said, names)
 
 
-def places(table: Table, ids: Sequence[str], tokenizer: Any) -> Ragged | None:
+def places(table: Table, ids: Sequence[str], tokenizer: Any) -> PerRow | None:
     """Where in the rows that are texts each word stands; None where none is one."""
     found = np.empty(len(ids), dtype=object)
     texts = [row for row, row_id in enumerate(ids) if table.words[table.position[row_id]] is None]
