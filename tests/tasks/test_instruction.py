@@ -15,7 +15,7 @@ import transformers as tf
 from pyarrow import parquet
 
 import finetooth as ft
-from finetooth.backbones import load_classifier
+from finetooth.backbones import attention, causal, load_classifier
 from finetooth.errors import DataError, Interrupted, ModelError, PlanError, RunError
 from finetooth.loop import fit
 from finetooth.prepare import Job, prepare
@@ -155,6 +155,24 @@ def test_transformers_alone_writes_the_same(run: ft.Run, talks: Path) -> None:
         )
         out = net.generate(**asked, max_new_tokens=8, do_sample=False, pad_token_id=0, eos_token_id=3)
         assert tokenizer.decode(out[0, asked["input_ids"].shape[1] :], skip_special_tokens=True).strip() == text
+
+
+def test_how_many_are_answered_at_once_changes_nothing(
+    run: ft.Run, talks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, seen = ft.read(talks), list[tuple[int, ...]]()
+    together = ft.replies(run, table, run.split.validation).texts
+    generate = tf.LlamaForCausalLM.generate
+
+    def noted(self: Any, input_ids: torch.Tensor, **how: Any) -> Any:
+        seen.append(tuple(input_ids.shape))
+        assert self.config._attn_implementation == attention.NAME
+        return generate(self, input_ids=input_ids, **how)
+
+    monkeypatch.setattr(causal, "AT_ONCE", 40)
+    monkeypatch.setattr(tf.LlamaForCausalLM, "generate", noted)
+    assert ft.replies(run, table, run.split.validation).texts == together
+    assert len(seen) > 1 and all(rows * tokens <= 40 for rows, tokens in seen)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it

@@ -20,7 +20,7 @@ from finetooth.backbones.layers import evaluating
 
 NAME = "finetooth"
 UNREAD = ("position_ids", "use_cache")  # what decoders hand down, and torch's attention does not look at either
-LONGEST = 512  # tokens; beyond, the weights of all pairs take more memory than they save time
+MOST_PAIRS = 512**2  # of tokens; beyond, the weights of all pairs take more memory than they save time
 
 
 def attention(
@@ -45,7 +45,7 @@ def attention(
     plain = plain and (attention_mask is None or attention_mask.dtype == torch.bool)  # Swin adds numbers instead
     if causal and attention_mask is None and query.shape[2] > 1:
         plain = plain and query.shape[2] == key.shape[2]
-    if query.device.type != "cpu" or not plain or key.shape[2] > LONGEST:
+    if query.device.type != "cpu" or not plain or query.shape[2] * key.shape[2] > MOST_PAIRS:
         how = {"dropout": dropout, "scaling": scaling, "is_causal": is_causal}
         return sdpa_attention_forward(  # type: ignore[no-any-return]
             module, query, key, value, attention_mask, **how, **rest

@@ -15,12 +15,21 @@ from torch import Tensor
 
 from finetooth.backbones.adapt import prompted, with_prompt
 from finetooth.backbones.layers import evaluating
-from finetooth.backbones.load import CANNOT_LOAD, Backbone, How, assembled, first_line, reading_tuned, with_own_head
+from finetooth.backbones.load import (
+    CANNOT_LOAD,
+    Backbone,
+    How,
+    assembled,
+    first_line,
+    quickened,
+    reading_tuned,
+    with_own_head,
+)
 from finetooth.backbones.quiet import quiet
 from finetooth.backbones.sources import located
 from finetooth.errors import ModelError
 
-AT_ONCE = 16  # rows that are written together
+AT_ONCE = 4096  # tokens of prompts that are read together, padding among them
 _AT: ContextVar[Tensor | None] = ContextVar("the tokens that are read", default=None)
 
 
@@ -85,6 +94,7 @@ def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
         net = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         tokenizer = _tokenizer(folder)
     readable(net)
+    quickened(net, tokenizer)
     return with_prompt(net, folder.parent / "adapter").eval(), tokenizer
 
 
@@ -141,11 +151,13 @@ def written(net: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], tokens: 
 
 
 def _together(order: Sequence[int], lengths: Sequence[int], *, alike: bool) -> Iterator[list[int]]:
-    """Prompts, the longest first, in runs of at most AT_ONCE; `alike`: each of one length."""
+    """Prompts, the longest first, in runs of at most AT_ONCE tokens as they are padded; `alike`: each of one length."""
     runs = [list(run) for _, run in groupby(order, lambda i: lengths[i])] if alike else [list(order)]
     for run in runs:
-        for start in range(0, len(run), AT_ONCE):
-            yield run[start : start + AT_ONCE]
+        while run:
+            rows = max(1, AT_ONCE // lengths[run[0]])
+            yield run[:rows]
+            del run[:rows]
 
 
 def _list(value: Any) -> list[Any]:

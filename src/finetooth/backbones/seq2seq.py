@@ -15,6 +15,7 @@ from finetooth.backbones.load import (
     How,
     assembled,
     first_line,
+    quickened,
     reading_tuned,
     tokenizer_of,
     with_own_head,
@@ -60,7 +61,9 @@ def load_tuned_seq2seq(folder: Path) -> tuple[Any, Any]:
     with reading_tuned(folder):
         net = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     _told(net)
-    return net.eval(), tokenizer_of(str(folder), str(folder))
+    tokenizer = tokenizer_of(str(folder), str(folder))
+    quickened(net, tokenizer)
+    return net.eval(), tokenizer
 
 
 def writes_from_a_source(model: str) -> bool:
