@@ -273,7 +273,9 @@ def forgotten(
         return None
     group = dict(zip(validation.texts, groups or [None] * len(validation.texts), strict=True))
     units = units_of([group[text] for text in texts], len(texts))
-    if (masked := load_masked(job.backbone.source)) is not None and after.tokenizer.mask_token is not None:
+    # Tokens before a text leave the body as it was: what it makes of one with them there is looked at below.
+    masked = None if job.backbone.prompted else load_masked(job.backbone.source)
+    if masked is not None and after.tokenizer.mask_token is not None:
         how = (after.tokenizer, texts, int(job.plan.max_length), machine.device())
         first = forgetting.masked_found(masked, *how)
         # The tuned body under the head that it was pre-trained with.

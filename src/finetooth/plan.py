@@ -131,7 +131,7 @@ class Lora(Section):
     """Small matrices beside those of the blocks learn in their place; PEFT's names."""
 
     type: Literal["lora"] = "lora"
-    """The kind of adapter: lora; of language models prompt, prefix or p-tuning as well."""
+    """The kind of adapter: lora; of a network that reads texts prompt, prefix or p-tuning as well."""
     r: Annotated[Whole, Field(ge=1)] = 8
     """The rank of the small matrices."""
     lora_alpha: Annotated[Number, Field(gt=0)] | None = None

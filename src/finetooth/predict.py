@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from finetooth import machine
-from finetooth.backbones import evaluating, int8, load_classifier
+from finetooth.backbones import body, evaluating, int8, load_classifier
 from finetooth.batches import BUDGETS, Rows, by_tokens
 from finetooth.labels import kind_of
 from finetooth.prefix import Ask
@@ -79,7 +79,7 @@ def states(
 
     def ask(net: Any, inputs: Inputs, rows: Rows, targets: Tensor) -> Tensor:
         owners, reads = inputs.pop(OWNERS, None), inputs.pop(READS, None)
-        hidden: Tensor = net.base_model(**inputs)[0].float()
+        hidden = body(net, inputs).float()
         if task.kind == "tags":
             return hidden[reads]
         if "attention_mask" not in inputs:  # an image, of tokens or (rows, width, height, width of the map)

@@ -178,7 +178,7 @@ def _end(
     job, p, calibration = settle(job)
     if job.backbone.adapted:
         job.backbone.save_adapter(run.adapter)
-        how = "it stands before the texts of the saved model, which is as it was"
+        how = "it stands before the texts of the saved model, whose blocks are as they were"
         if not job.backbone.prompted:
             how = f"merged into the saved model, to {job.backbone.merge():.1g} a logit"
         progress.say(f"{run.adapter}: the adapter as PEFT reads it; {how}")

@@ -11,7 +11,7 @@ import torch
 import transformers as tf
 
 import finetooth as ft
-from finetooth.backbones import load_classifier
+from finetooth.backbones import load_classifier, load_image_classifier
 from finetooth.errors import Interrupted, PlanError
 from finetooth.loop import fit
 from finetooth.prepare import prepare
@@ -133,3 +133,67 @@ def test_target_modules_choose_the_layers(tiny_bert: Path) -> None:
     net = load_classifier(str(tiny_bert), ["a", "b"], adapter=settings(target_modules=["query", "value"])).net
     beside = {name.split(".lora_")[0].rpartition(".")[2] for name, _ in net.named_parameters() if ".lora_" in name}
     assert beside == {"query", "value"}
+
+
+SOFT = [(kind, {"type": "prompt"}) for kind in (*KINDS, "albert")]
+SOFT += [("bert", {"type": "prefix", "prefix_projection": True}), ("electra", {"type": "p-tuning"})]
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it
+@pytest.mark.parametrize(("kind", "how"), SOFT)
+def test_tokens_before_a_text_learn_beside_the_head_and_load_in_peft_alone(
+    kind: str, how: dict[str, Any], reviews: Path, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    table, model = ft.read(reviews), tiny.save_model(tmp_path / "model", tiny.config(kind))
+    plan = ft.Plan.of({**PLAN, "epochs": 1, "adapter": {"num_virtual_tokens": 3, **how}})
+    run = ft.train(table, plan, model=str(model), out=tmp_path / "run")
+    p = run.predictions("validation")
+    base = tf.AutoModelForSequenceClassification.from_pretrained(model, num_labels=2)
+    above = ("pooler", "final_norm")
+    named = base.base_model.named_parameters()
+    before = {name: each.clone() for name, each in named if name.partition(".")[0] not in above}
+    net = PeftModel.from_pretrained(base, run.adapter).eval()
+    tokenizer = tf.AutoTokenizer.from_pretrained(model)
+    texts = [table.inputs[table.position[row_id]][0] for row_id in p.ids]
+    with torch.inference_mode():
+        said = net(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1).numpy()
+    np.testing.assert_allclose(said, p.probabilities, atol=1e-5)
+    saved = tf.AutoModelForSequenceClassification.from_pretrained(run.model)
+    after = dict(saved.base_model.named_parameters())
+    assert all(torch.equal(after[name], each) for name, each in before.items())
+    assert torch.equal(saved.classifier.state_dict().popitem()[1], base.classifier.state_dict().popitem()[1])
+    with torch.inference_mode():
+        alone = saved.eval()(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1).numpy()
+    assert not np.allclose(alone, p.probabilities, atol=1e-5)  # the tokens are not in the model, and count
+    report = ft.evaluate(run)
+    assert report["forgetting"] and report["verdict"]["says"]
+    again = ft.answers(run, table, p.ids)
+    np.testing.assert_allclose(again.probabilities, p.probabilities, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_tokens_before_a_text_move(reviews: Path, tiny_bert: Path) -> None:
+    plan = ft.Plan.of({**PLAN, "epochs": 1, "adapter": {"type": "prompt", "num_virtual_tokens": 3}})
+    job = prepare(ft.read(reviews), plan, str(tiny_bert))
+    before = {name: each.detach().clone() for name, each in job.backbone.net.named_parameters()}
+    for _ in fit(job.state(), job.batches, job.recipe, job.scores):
+        pass
+    after = dict(job.backbone.net.named_parameters())
+    moved = {name for name, each in before.items() if not torch.equal(each, after[name])}
+    outside = {name for name in moved if "prompt_encoder" not in name}
+    assert moved - outside
+    assert outside and all("modules_to_save" in name for name in outside)
+
+
+def test_where_tokens_before_a_text_do_not_go(tmp_path: Path) -> None:
+    def asked(kind: str) -> dict[str, Any]:
+        return ft.Plan.of({"adapter": {"type": kind}}).values()["adapter"]  # type: ignore[no-any-return]
+
+    mpnet = tiny.save_model(tmp_path / "mpnet", tiny.config("mpnet"))
+    with pytest.raises(PlanError, match="a mpnet cannot have a prefix put before its texts"):
+        load_classifier(str(mpnet), ["a", "b"], adapter=asked("prefix"))
+    vit = tiny.save_image_model(tmp_path / "vit", "vit")
+    with pytest.raises(PlanError, match="prompt puts tokens before a text that one network reads"):
+        load_image_classifier(str(vit), ["a", "b"], adapter=asked("prompt"))

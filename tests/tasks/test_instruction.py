@@ -15,7 +15,7 @@ import transformers as tf
 from pyarrow import parquet
 
 import finetooth as ft
-from finetooth.backbones import attention, causal, load_classifier
+from finetooth.backbones import attention, causal
 from finetooth.errors import DataError, Interrupted, ModelError, PlanError, RunError
 from finetooth.loop import fit
 from finetooth.prepare import Job, prepare
@@ -254,17 +254,13 @@ def test_tokens_before_each_text_are_resumed_and_judged(talks: Path, llama: Path
         ft.evaluate(again)
 
 
-def test_where_tokens_before_each_text_do_not_go(talks: Path, llama: Path, tiny_bert: Path) -> None:
+def test_where_tokens_before_each_text_do_not_go(talks: Path, llama: Path) -> None:
     with pytest.raises(PlanError, match="freeze: 1 and adapter contradict each other"):
         of(talks, llama, freeze=1, adapter={"type": "prompt"})
     with pytest.raises(PlanError, match=r"adapter\.type: 'promt' is not known; did you mean 'prompt'"):
         ft.Plan.of({"adapter": {"type": "promt"}})
     with pytest.raises(PlanError, match=r"unknown key .adapter\.r.: .*num_virtual_tokens"):
         ft.Plan.of({"adapter": {"type": "prompt", "r": 8}})
-    with pytest.raises(PlanError, match="prefix is for causal language models in this version"):
-        load_classifier(
-            str(tiny_bert), ["a", "b"], adapter=ft.Plan.of({"adapter": {"type": "prefix"}}).values()["adapter"]
-        )
 
 
 def test_conversations_in_one_column_and_predict_for_questions_alone(

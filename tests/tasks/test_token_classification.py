@@ -181,17 +181,24 @@ def test_the_pipeline_of_transformers_alone_finds_the_same_entities(run: ft.Run,
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers for it
-def test_an_adapter_and_the_head_learn_and_load_in_peft_alone(tagged: Path, bert: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("adapter", [{"type": "lora", "r": 4}, {"type": "prompt", "num_virtual_tokens": 3}])
+def test_an_adapter_and_the_head_learn_and_load_in_peft_alone(
+    adapter: dict[str, Any], tagged: Path, bert: Path, tmp_path: Path
+) -> None:
     from peft import PeftModel
 
-    plan = ft.Plan.of({**PLAN, "epochs": 2, "adapter": {"type": "lora", "r": 4}})
+    plan = ft.Plan.of({**PLAN, "epochs": 2, "adapter": adapter})
     run = ft.train(ft.read(tagged), plan, model=str(bert), out=tmp_path / "run")
     base = tf.AutoModelForTokenClassification.from_pretrained(bert, num_labels=len(NAMES))
     adapted = PeftModel.from_pretrained(base, run.adapter).eval()
-    merged = tf.AutoModelForTokenClassification.from_pretrained(run.model).eval()
+    ours, _ = TASKS["token-classification"].tuned(run.model)
     ids = torch.tensor([[2, 5, 17, 9, 3]])
     with torch.inference_mode():
-        torch.testing.assert_close(adapted(ids).logits, merged(ids).logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(adapted(ids).logits, ours(ids).logits, rtol=1e-4, atol=1e-4)
+    report = ft.evaluate(run)
+    again = ft.answers(run, ft.read(tagged), run.predictions("test").ids)
+    np.testing.assert_allclose(np.concatenate(again.said), np.concatenate(run.predictions("test").said), atol=1e-5)
+    assert report["verdict"]["says"] and report["rows"]["test"]
 
 
 def test_folds_search_and_other_seeds_know_tags(tagged: Path, bert: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Backbones: a pre-trained model, loaded, with its layers listed by depth, and cut in two at one of them."""
 
+from finetooth.backbones.adapt import body
 from finetooth.backbones.causal import keeps_apart, load_causal, load_tuned_causal, read_at, written
 from finetooth.backbones.cut import Cut, cut, difference, ragged
 from finetooth.backbones.first import first_alone
@@ -22,6 +23,7 @@ __all__ = [
     "Layers",
     "Preparation",
     "at_size",
+    "body",
     "by_batch",
     "cool",
     "cut",

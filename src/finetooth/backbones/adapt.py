@@ -18,19 +18,22 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from finetooth.backbones.layers import Layers, evaluating, stacks_of
+from finetooth.backbones.layers import Layers, evaluating, layers, stacks_of
 from finetooth.errors import ModelError, PlanError, nearest
 
 MARKS = ("lora_", "prompt_encoder.")  # in the names of the parameters that PEFT brings
+READ_TOKENS = ("CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS")  # the tasks of PEFT whose texts can have tokens put before them
+LEARNT, UNLEARNT = ".modules_to_save.default", ".original_module"  # what PEFT puts around a head, and keeps of it
 
 
-def adapt(net: Any, adapter: Mapping[str, Any], task_type: str) -> Any:
+def adapt(net: Any, adapter: Mapping[str, Any], task_type: str, example: Mapping[str, Tensor]) -> Any:
     """The net with an adapter: beside the matrices of every block, in place, or as tokens before each text, around it.
 
-    `adapter` is the plan's, with PEFT's names, as is `task_type`. Raises PlanError where it does not fit the net.
+    `adapter` is the plan's, with PEFT's names, as is `task_type`; the net takes the `example`. Raises PlanError where
+    it does not fit the net.
     """
     if adapter["type"] != "lora":
-        return _prompted(net, adapter, task_type)
+        return _prompted(net, adapter, task_type, example)
     _put_beside(net, adapter, task_type)
     return net
 
@@ -38,6 +41,20 @@ def adapt(net: Any, adapter: Mapping[str, Any], task_type: str) -> Any:
 def prompted(net: Any) -> bool:
     """Whether what learns are tokens before each text."""
     return any(config.is_prompt_learning for config in getattr(net, "peft_config", {}).values())
+
+
+def body(net: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+    """What the network makes of each token or place below its head; tokens before a text have no place in it."""
+    if not prompted(net):
+        found: Tensor = net.base_model(**inputs)[0]
+        return found
+    left: list[Tensor] = []
+    handle = net.get_base_model().base_model.register_forward_hook(lambda module, args, out: left.append(out[0]))
+    try:
+        net(**inputs)
+    finally:
+        handle.remove()
+    return left[0][:, -inputs["input_ids"].shape[1] :]
 
 
 def with_prompt(net: Any, folder: Path) -> Any:
@@ -50,20 +67,42 @@ def with_prompt(net: Any, folder: Path) -> Any:
         return PeftModel.from_pretrained(net, folder)
 
 
-def _prompted(net: Any, adapter: Mapping[str, Any], task_type: str) -> Any:
+def _prompted(net: Any, adapter: Mapping[str, Any], task_type: str, example: Mapping[str, Tensor]) -> Any:
     from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 
     kind, how = adapter["type"], {key: value for key, value in adapter.items() if key != "type"}
-    if task_type != "CAUSAL_LM":
-        raise PlanError(f"adapter: {kind} is for causal language models in this version; take {{type: lora}} here.")
+    if task_type not in READ_TOKENS:
+        raise PlanError(
+            f"adapter: {kind} puts tokens before a text that one network reads; take {{type: lora}} for this one."
+        )
+    how |= {"task_type": task_type, "num_attention_heads": net.config.num_attention_heads}
+    width = net.get_input_embeddings().weight.shape[1]  # ALBERT and ELECTRA read narrower tokens than their states
     if kind == "prompt":
-        config = PromptTuningConfig(**how, task_type=task_type, prompt_tuning_init="SAMPLE_VOCAB")
+        config = PromptTuningConfig(**how, token_dim=width, prompt_tuning_init="SAMPLE_VOCAB")
     elif kind == "prefix":
-        config = PrefixTuningConfig(**how, task_type=task_type)
+        config = PrefixTuningConfig(**how, token_dim=net.config.hidden_size)
     else:
-        config = PromptEncoderConfig(**how, task_type=task_type)
+        config = PromptEncoderConfig(**how, token_dim=width)
+    if task_type != "CAUSAL_LM":
+        config.modules_to_save = _heads(net, example)
     with _without_warning():
-        return get_peft_model(net, config)
+        prompted_net = get_peft_model(net, config)
+    try:
+        with torch.inference_mode(), evaluating(prompted_net):
+            prompted_net(**example)
+    except ValueError as error:
+        raise PlanError(
+            f"adapter: a {net.config.model_type} cannot have a {kind} put before its texts ({error}); "
+            f"take {{type: prompt}} or {{type: p-tuning}}."
+        ) from error
+    return prompted_net
+
+
+def _heads(net: Any, example: Mapping[str, Tensor]) -> list[str]:
+    """The modules above the uppermost block, as PEFT is told them: whole where they stand outside the network."""
+    above = {name.rpartition(".")[0] for name, depth in layers(net, example).parameters.items() if depth == 0}
+    inside = f"{net.base_model_prefix}."
+    return sorted({name if name.startswith(inside) else name.partition(".")[0] for name in above})
 
 
 @contextmanager
@@ -98,6 +137,15 @@ def _put_beside(net: Any, adapter: Mapping[str, Any], task_type: str) -> None:
     how = {key: value for key, value in adapter.items() if key not in ("type", "target_modules")}
     how["lora_alpha"] = 2 * how["r"] if how["lora_alpha"] is None else how["lora_alpha"]
     inject_adapter_in_model(LoraConfig(**how, target_modules=sorted(targets), task_type=task_type), net)
+
+
+def unwrapped(net: Any) -> dict[str, Tensor]:
+    """The weights of the network that has tokens before its texts, the head that learnt in the place of the one before.
+
+    By the names that they have without the adapter.
+    """
+    whole = net.get_base_model().state_dict()
+    return {name.replace(LEARNT, ""): each for name, each in whole.items() if UNLEARNT not in name}
 
 
 def unlearning(net: nn.Module, layers: Layers, *, head: bool) -> frozenset[str]:

@@ -94,8 +94,9 @@ def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
         net = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         tokenizer = _tokenizer(folder)
     readable(net)
+    net = with_prompt(net, folder.parent / "adapter")
     quickened(net, tokenizer)
-    return with_prompt(net, folder.parent / "adapter").eval(), tokenizer
+    return net.eval(), tokenizer
 
 
 def _tokenizer(source: str | Path) -> Any:

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from finetooth.backbones.adapt import adapt, merge, prompted, save_adapter, unlearning
+from finetooth.backbones.adapt import adapt, merge, prompted, save_adapter, unlearning, unwrapped, with_prompt
 from finetooth.backbones.attention import quicken
 from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
@@ -79,7 +79,10 @@ class Backbone:
         Tokens before each text are not in it: they cannot be merged into any matrix.
         """
         with quiet():
-            (self.net.get_base_model() if self.prompted else self.net).save_pretrained(folder)
+            if self.prompted:
+                self.net.get_base_model().save_pretrained(folder, state_dict=unwrapped(self.net))
+            else:
+                self.net.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
 
     @property
@@ -172,7 +175,7 @@ def backbone(
     if adapter is not None:
         with torch.random.fork_rng():
             torch.manual_seed(number(how.get("seed", 0), "adapter"))
-            net = adapt(net, adapter, task_type)
+            net = adapt(net, adapter, task_type, example_of(net, tokenizer))
     by_depth = found(net)
     if adapter is not None:
         by_depth = replace(by_depth, still=unlearning(net, by_depth, head=not task_type.endswith("LM")))
@@ -277,7 +280,8 @@ def load_masked(model: str) -> Any | None:
 def load_tuned(folder: Path, auto: Any = None) -> tuple[Any, Any]:
     """The network and tokenizer of a model directory as it stands, in evaluation mode, fp32.
 
-    It is one of transformers' `auto` class, of those that classify a text if not given.
+    It is one of transformers' `auto` class, of those that classify a text if not given. Where the run's adapter is
+    tokens before each text, it is put before them.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -285,6 +289,7 @@ def load_tuned(folder: Path, auto: Any = None) -> tuple[Any, Any]:
         auto = auto or AutoModelForSequenceClassification
         net = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)
+    net = with_prompt(net, folder.parent / "adapter")
     quickened(net, tokenizer)
     return net.eval(), tokenizer
 

@@ -110,8 +110,8 @@ def _beside(adapter: Mapping[str, Any] | None) -> list[str]:
     if adapter is None or "num_virtual_tokens" not in adapter:
         return []
     return [
-        "These weights are as they were before tuning: what learnt is the folder `adapter` beside this one, "
-        '`PeftModel.from_pretrained(model, "path/to/adapter")`, and answers without it are the untuned model\'s.'
+        "These weights are not all of it: tokens that learnt stand before each text. They are in the folder `adapter` "
+        'beside this one, and `PeftModel.from_pretrained(model, "path/to/adapter")` puts them there.'
     ]
 
 

@@ -147,7 +147,8 @@ class TokenClassification(Texts):
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
         """(words, tags)."""
         logits: Tensor = net(**for_network(inputs)).logits
-        return logits[inputs[READS]]
+        reads = inputs[READS]
+        return logits[:, -reads.shape[1] :][reads]  # tokens of an adapter's own may stand before those of the text
 
     def said(self, logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
         """Softmax, in fp32, (words, tags)."""
