@@ -21,7 +21,7 @@ CONTRACT_KEYS = """
     learning_rate head_learning_rate layer_decay freeze unfreeze_every rate warmup_steps schedule weight_decay dropout
     label_smoothing loss class_weights oversample augment precision eval_every save_every
     early_stopping_patience metric_for_best_model average retain adapter threshold calibrate cache cost_per_hour
-    report_to max_steps max_seconds batch_tokens keep slices packing
+    report_to max_steps max_seconds batch_tokens keep slices packing gradient_checkpointing
 """
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 

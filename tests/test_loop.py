@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ import torch
 from torch import Tensor
 
 from finetooth import checkpoint
-from finetooth.errors import NonFiniteLoss
+from finetooth.errors import NonFiniteLoss, PlanError
 from finetooth.history import Step
 from finetooth.loop import State, fit
 from finetooth.plan import Plan
 from finetooth.prepare import Job, prepare
 from finetooth.readers import read
+from tests import tiny
 
 
 @pytest.fixture
@@ -240,3 +242,48 @@ def test_thawing_opens_layer_by_layer_in_the_network_itself(job_of, every: float
         for name, module in state.net.named_modules():
             if isinstance(module, torch.nn.Dropout):
                 assert module.training == (state.layers.modules[name] in open_depths)
+
+
+KINDS = ("bert", "roberta", "distilbert", "mpnet", "deberta-v2", "modernbert", "albert")
+
+
+def _kept(job: Job, steps: int) -> tuple[dict[str, Tensor], int]:
+    """The weights after some steps, and the bytes that the ways forward kept for the ways back."""
+    total = 0
+
+    def count(tensor: Tensor) -> Tensor:
+        nonlocal total
+        total += tensor.nbytes
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        state, _ = run(job, steps)
+    return weights(state), total
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("plan", [{}, {"precision": "bf16"}, {"adapter": {"type": "lora", "r": 2}}])
+def test_blocks_that_are_computed_again_change_no_bit_and_keep_less(
+    kind: str, plan: dict[str, Any], reviews: Path, tmp_path: Path
+) -> None:
+    model = str(tiny.save_model(tmp_path / "model", tiny.config(kind)))
+    small = {"epochs": 1, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-3, "freeze": 0, "cache": "off"}
+    plain, again = (
+        prepare(read(reviews), Plan.of({**small, **plan, "gradient_checkpointing": on}), model) for on in (False, True)
+    )
+    before, much = _kept(plain, 4)
+    after, little = _kept(again, 4)
+    assert all(torch.equal(after[name], each) for name, each in before.items())
+    assert little < 0.75 * much
+
+
+def test_what_is_computed_again_stands_on_the_store(job_of: Callable[..., Job]) -> None:
+    before, much = _kept(job_of(freeze=1), 4)
+    after, little = _kept(job_of(freeze=1, gradient_checkpointing=True), 4)
+    assert all(torch.equal(after[name], each) for name, each in before.items())
+    assert little < 0.75 * much
+
+
+def test_keys_that_stand_before_a_text_cannot_be_computed_again() -> None:
+    with pytest.raises(PlanError, match="gradient_checkpointing and adapter contradict each other"):
+        Plan.of({"gradient_checkpointing": True, "adapter": {"type": "prefix"}})

@@ -301,6 +301,9 @@ class Plan(Section):
     packing: bool = False
     """Of language models: rows of a step share sequences and do not see each other, instead of rows of like length
     padded to the longest."""
+    gradient_checkpointing: bool = False
+    """Blocks that learn keep what goes into them and compute the rest again on the way back: less memory, the same
+    gradient, a third more time."""
     augment: list[Part] = []
     """What training images become, anew in each epoch: crop, flip, colour, randaugment, and last mixup or cutmix, by
     name or with options ([{name: crop, scale: 0.5}, flip]); in Python a function, (image, generator) -> image."""
@@ -377,6 +380,8 @@ class Plan(Section):
             yield "augment: mixup or cutmix", "loss", "it is the cross-entropy that takes shares of classes for targets"
         if self.packing and isinstance(self.adapter, Soft):
             yield "packing", "adapter", "its tokens would stand before the first row of a sequence alone"
+        if self.gradient_checkpointing and isinstance(self.adapter, Prefix):
+            yield "gradient_checkpointing", "adapter", "what stands before a text as keys cannot be gone through twice"
         if self.adapter is not None and self.freeze == "all":
             yield "freeze: all", "adapter", "only the head learns, so an adapter would not"
         elif isinstance(self.adapter, Soft) and self.freeze not in ("auto", 0):

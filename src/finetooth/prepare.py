@@ -15,7 +15,7 @@ from torch import nn
 
 from finetooth import duplicates, labels, machine, rates, schedules, splits
 from finetooth.augment import AUGMENTS, MIXES
-from finetooth.backbones import Backbone, Layers, at_size, by_batch, keeps_apart
+from finetooth.backbones import Backbone, Layers, at_size, by_batch, keeps_apart, recompute
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
@@ -250,6 +250,8 @@ class Material:
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
         how: dict[str, Any] = {"dropout": plan.dropout, "scratch": scratch, "adapter": adapter}
         backbone = task.load(self.model, names, seed=plan.seed, image_size=plan.image_size, **how)
+        if plan.gradient_checkpointing:
+            recompute(backbone.net)
         if plan.packing and not keeps_apart(backbone.net):
             raise PlanError(
                 f"packing: to {self.model} rows that share a sequence are not what they are alone; leave it away."

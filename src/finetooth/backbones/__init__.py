@@ -11,6 +11,7 @@ from finetooth.backbones.layers import Layers, evaluating, layers
 from finetooth.backbones.load import Backbone, How, load_classifier, load_masked, load_tuned
 from finetooth.backbones.norm import by_batch
 from finetooth.backbones.preparation import Preparation
+from finetooth.backbones.recompute import recompute
 from finetooth.backbones.seq2seq import NOTHING, WRITES, load_seq2seq, load_tuned_seq2seq, writes_from_a_source
 from finetooth.backbones.tagger import load_tagger, load_tuned_tagger
 
@@ -47,6 +48,7 @@ __all__ = [
     "movable",
     "ragged",
     "read_at",
+    "recompute",
     "unstandardize",
     "writes_from_a_source",
     "written",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -25,7 +25,18 @@ _PARTS: dict[tuple[type, str], str | None] = {}  # found before, in this process
 @contextmanager
 def first_alone() -> Iterator[None]:
     """In here a net that was shortened gives its logits, and hidden states of nothing but first tokens."""
-    before = _ALONE.set(True)
+    with _alone(True):
+        yield
+
+
+def replayed() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Where a block is computed now, and where it will be again for the way back: with first tokens alone as now."""
+    return nullcontext(), _alone(_ALONE.get())
+
+
+@contextmanager
+def _alone(alone: bool) -> Iterator[None]:
+    before = _ALONE.set(alone)
     try:
         yield
     finally:
