@@ -284,6 +284,43 @@ def test_what_is_computed_again_stands_on_the_store(job_of: Callable[..., Job]) 
     assert little < 0.75 * much
 
 
+def test_blocks_that_thaw_above_the_store_are_computed_again_too(job_of: Callable[..., Job]) -> None:
+    how = {"unfreeze_every": 0.2, "epochs": 1}
+    before, much = _kept(job_of(**how), 12)
+    after, little = _kept(job_of(**how, gradient_checkpointing=True), 12)
+    _, without = _kept(job_of(**how, gradient_checkpointing=True, cache="off"), 12)
+    assert all(torch.equal(after[name], each) for name, each in before.items())
+    assert little < 0.75 * much and little <= 1.05 * without
+
+
+@pytest.mark.parametrize("adapter", [None, {"type": "lora", "r": 2}, {"type": "prompt", "num_virtual_tokens": 3}])
+def test_decoders_are_computed_again(adapter: Any, tmp_path: Path) -> None:
+    talks, model = tiny.write_talks(tmp_path / "talks.jsonl", 80), str(tiny.save_causal(tmp_path / "llama"))
+    small = {"epochs": 1, "batch_size": 16, "precision": "fp32", "freeze": 0, "adapter": adapter}
+    plain, again = (
+        prepare(read(talks), Plan.of({**small, "gradient_checkpointing": on}), model) for on in (False, True)
+    )
+    before, much = _kept(plain, 3)
+    after, little = _kept(again, 3)
+    for name, each in before.items():
+        torch.testing.assert_close(after[name], each, rtol=1e-5, atol=1e-7)
+    assert little < 0.9 * much
+
+
+@pytest.mark.parametrize("kind", ["vit", "swin", "resnet"])
+def test_networks_that_see_are_computed_again(kind: str, tmp_path: Path) -> None:
+    images, model = tiny.write_images(tmp_path / "images", 40), str(tiny.save_image_model(tmp_path / kind, kind))
+    small = {"epochs": 1, "batch_size": 8, "precision": "fp32", "freeze": 0}
+    plain, again = (
+        prepare(read(images), Plan.of({**small, "gradient_checkpointing": on}), model) for on in (False, True)
+    )
+    before, much = _kept(plain, 3)
+    after, little = _kept(again, 3)
+    for name, each in before.items():
+        torch.testing.assert_close(after[name], each, rtol=1e-5, atol=1e-7)
+    assert little < 0.9 * much
+
+
 def test_keys_that_stand_before_a_text_cannot_be_computed_again() -> None:
     with pytest.raises(PlanError, match="gradient_checkpointing and adapter contradict each other"):
         Plan.of({"gradient_checkpointing": True, "adapter": {"type": "prefix"}})

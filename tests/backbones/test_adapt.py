@@ -171,6 +171,32 @@ def test_tokens_before_a_text_learn_beside_the_head_and_load_in_peft_alone(
     assert report["forgetting"] and report["verdict"]["says"]
     again = ft.answers(run, table, p.ids)
     np.testing.assert_allclose(again.probabilities, p.probabilities, atol=1e-6)
+    # What the card tells people to do gives the same answers.
+    card = (run.model / "README.md").read_text(encoding="utf-8")
+    code = card.partition("```python\n")[2].partition("```")[0].rpartition("classify(")[0]
+    code = code.replace("path/to/this/directory", str(run.model)).replace("path/to/adapter", str(run.adapter))
+    names: dict[str, Any] = {}
+    exec(code, names)
+    for text, each in zip(texts[:3], p.probabilities, strict=False):
+        scores = {told["label"]: told["score"] for told in names["classify"](text, top_k=None)}
+        assert [scores[name] for name in p.names] == pytest.approx(each.tolist(), abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_tokens_before_a_text_go_on_after_a_stop_and_through_folds_in_bf16(
+    reviews: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    soft = {"adapter": {"type": "prompt", "num_virtual_tokens": 3}}
+    plan = ft.Plan.of({**PLAN, **soft, "epochs": 2, "precision": "bf16", "long": "windows", "max_length": 8})
+    table = ft.read(reviews)
+    whole = ft.train(table, plan, model=str(tiny_bert), out=tmp_path / "whole", seeds=2)
+    with pytest.raises(Interrupted):
+        ft.train(table, plan, model=str(tiny_bert), out=tmp_path / "run", progress=StopAt(25))
+    again = ft.train(table, plan, model=str(tiny_bert), out=tmp_path / "run", resume=True)
+    first, second = (run.predictions("validation").probabilities for run in (whole, again))
+    np.testing.assert_array_equal(first, second)
+    folds = ft.validate(table, plan, model=str(tiny_bert), out=tmp_path / "folds", folds=2)
+    assert folds is not None
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -194,6 +220,12 @@ def test_where_tokens_before_a_text_do_not_go(tmp_path: Path) -> None:
     mpnet = tiny.save_model(tmp_path / "mpnet", tiny.config("mpnet"))
     with pytest.raises(PlanError, match="a mpnet cannot have a prefix put before its texts"):
         load_classifier(str(mpnet), ["a", "b"], adapter=asked("prefix"))
+    bart = tiny.save_seq2seq(tmp_path / "bart", "bart")
+    with pytest.raises(PlanError, match="prompt puts tokens before a text that one network reads"):
+        load_classifier(str(bart), ["a", "b"], adapter=asked("prompt"))
+    llama = tiny.save_causal(tmp_path / "llama")
+    with pytest.raises(PlanError, match="behind a prompt a llama reads the padding of shorter texts"):
+        load_classifier(str(llama), ["a", "b"], adapter=asked("prompt"))
     vit = tiny.save_image_model(tmp_path / "vit", "vit")
     with pytest.raises(PlanError, match="prompt puts tokens before a text that one network reads"):
         load_image_classifier(str(vit), ["a", "b"], adapter=asked("prompt"))

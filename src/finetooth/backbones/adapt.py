@@ -59,9 +59,11 @@ def body(net: Any, inputs: Mapping[str, Tensor]) -> Tensor:
 
 def with_prompt(net: Any, folder: Path) -> Any:
     """The net with the tokens that `save_adapter` kept in this folder, where it did; else the net itself."""
+    if not (folder / "adapter_config.json").is_file():
+        return net
     from peft import PeftConfig, PeftModel
 
-    if not (folder / "adapter_config.json").is_file() or not PeftConfig.from_pretrained(folder).is_prompt_learning:
+    if not PeftConfig.from_pretrained(folder).is_prompt_learning:
         return net
     with _without_warning():
         return PeftModel.from_pretrained(net, folder)
@@ -71,7 +73,7 @@ def _prompted(net: Any, adapter: Mapping[str, Any], task_type: str, example: Map
     from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 
     kind, how = adapter["type"], {key: value for key, value in adapter.items() if key != "type"}
-    if task_type not in READ_TOKENS:
+    if task_type not in READ_TOKENS or net.config.is_encoder_decoder:
         raise PlanError(
             f"adapter: {kind} puts tokens before a text that one network reads; take {{type: lora}} for this one."
         )
@@ -85,17 +87,34 @@ def _prompted(net: Any, adapter: Mapping[str, Any], task_type: str, example: Map
         config = PromptEncoderConfig(**how, token_dim=width)
     if task_type != "CAUSAL_LM":
         config.modules_to_save = _heads(net, example)
-    with _without_warning():
-        prompted_net = get_peft_model(net, config)
     try:
-        with torch.inference_mode(), evaluating(prompted_net):
-            prompted_net(**example)
-    except ValueError as error:
+        with _without_warning():
+            with_tokens = get_peft_model(net, config)
+        apart = task_type == "CAUSAL_LM" or _read_apart(with_tokens, example)
+    except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
         raise PlanError(
-            f"adapter: a {net.config.model_type} cannot have a {kind} put before its texts ({error}); "
-            f"take {{type: prompt}} or {{type: p-tuning}}."
+            f"adapter: a {net.config.model_type} cannot have a {kind} put before its texts ({error}); take another "
+            f"type, {{type: lora}} if no other."
         ) from error
-    return prompted_net
+    if not apart:
+        raise PlanError(
+            f"adapter: behind a {kind} a {net.config.model_type} reads the padding of shorter texts; take "
+            f"{{type: lora}}."
+        )
+    return with_tokens
+
+
+@torch.inference_mode()
+def _read_apart(net: Any, example: Mapping[str, Tensor]) -> bool:
+    """Whether what is said of a row that is padded is what is said of it alone."""
+    tokens = int(example["attention_mask"][0].sum())
+    with evaluating(net):
+        together = net(**example).logits[:1]
+        alone = net(**{name: each[:1, :tokens] for name, each in example.items()}).logits
+    if alone.ndim == 3:  # of each token, those of the adapter among them or not
+        before = alone.shape[1] - tokens
+        together = together[:, : before + tokens]
+    return torch.allclose(together, alone, rtol=1e-4, atol=1e-5)
 
 
 def _heads(net: Any, example: Mapping[str, Tensor]) -> list[str]:

@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from finetooth.backbones.adapt import prompted, with_prompt
+from finetooth.backbones.attention import quicken
 from finetooth.backbones.layers import evaluating
 from finetooth.backbones.load import (
     CANNOT_LOAD,
     Backbone,
     How,
     assembled,
+    example_of,
     first_line,
-    quickened,
     reading_tuned,
     with_own_head,
 )
@@ -29,7 +30,7 @@ from finetooth.backbones.quiet import quiet
 from finetooth.backbones.sources import located
 from finetooth.errors import ModelError
 
-AT_ONCE = 4096  # tokens of prompts that are read together, padding among them
+AT_ONCE = 4096  # tokens that are held at once: prompts, their padding, and what is written
 _AT: ContextVar[Tensor | None] = ContextVar("the tokens that are read", default=None)
 
 
@@ -93,9 +94,9 @@ def load_tuned_causal(folder: Path) -> tuple[Any, Any]:
     with reading_tuned(folder):
         net = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         tokenizer = _tokenizer(folder)
-    readable(net)
-    net = with_prompt(net, folder.parent / "adapter")
-    quickened(net, tokenizer)
+        readable(net)
+        net = with_prompt(net, folder.parent / "adapter")
+    quicken(net, example_of(net, tokenizer))
     return net.eval(), tokenizer
 
 
@@ -132,7 +133,7 @@ def written(net: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], tokens: 
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     device = next(net.parameters()).device
     ends = {tokenizer.eos_token_id, *_list(net.generation_config.eos_token_id)} - {None}
-    for some in _together(order, [len(each) for each in prompts], alike=prompted(net)):
+    for some in _together(order, [len(each) for each in prompts], tokens, alike=prompted(net)):
         longest, pad, apart = max(len(prompts[i]) for i in some), tokenizer.pad_token_id, net.config.is_encoder_decoder
         ids = torch.full((len(some), longest), pad)
         mask = torch.zeros_like(ids)
@@ -151,12 +152,15 @@ def written(net: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], tokens: 
     return said
 
 
-def _together(order: Sequence[int], lengths: Sequence[int], *, alike: bool) -> Iterator[list[int]]:
-    """Prompts, the longest first, in runs of at most AT_ONCE tokens as they are padded; `alike`: each of one length."""
+def _together(order: Sequence[int], lengths: Sequence[int], room: int, *, alike: bool) -> Iterator[list[int]]:
+    """Prompts, the longest first, in runs of at most AT_ONCE tokens, `room` behind each and padding among them.
+
+    `alike`: each run is of prompts of one length.
+    """
     runs = [list(run) for _, run in groupby(order, lambda i: lengths[i])] if alike else [list(order)]
     for run in runs:
         while run:
-            rows = max(1, AT_ONCE // lengths[run[0]])
+            rows = max(1, AT_ONCE // (lengths[run[0]] + room))
             yield run[:rows]
             del run[:rows]
 

@@ -238,10 +238,14 @@ def with_state(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
 @contextmanager
 def _instead(modules: list[tuple[Any, Callable[..., Any]]]) -> Iterator[None]:
     """With other functions in the place of the modules' own forward."""
+    own = [module.__dict__.get("forward") for module, _ in modules]  # `recompute` puts one there
     for module, forward in modules:
         module.forward = forward
     try:
         yield
     finally:
-        for module, _ in modules:
-            del module.forward
+        for (module, _), before in zip(modules, own, strict=True):
+            if before is None:
+                del module.forward
+            else:
+                module.forward = before

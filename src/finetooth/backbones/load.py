@@ -289,7 +289,7 @@ def load_tuned(folder: Path, auto: Any = None) -> tuple[Any, Any]:
         auto = auto or AutoModelForSequenceClassification
         net = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    net = with_prompt(net, folder.parent / "adapter")
+        net = with_prompt(net, folder.parent / "adapter")
     quickened(net, tokenizer)
     return net.eval(), tokenizer
 

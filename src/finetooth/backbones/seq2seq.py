@@ -8,14 +8,15 @@ from typing import Any, Unpack
 import torch
 from torch import nn
 
+from finetooth.backbones.attention import quicken
 from finetooth.backbones.causal import readable
 from finetooth.backbones.load import (
     CANNOT_LOAD,
     Backbone,
     How,
     assembled,
+    example_of,
     first_line,
-    quickened,
     reading_tuned,
     tokenizer_of,
     with_own_head,
@@ -62,7 +63,7 @@ def load_tuned_seq2seq(folder: Path) -> tuple[Any, Any]:
         net = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     _told(net)
     tokenizer = tokenizer_of(str(folder), str(folder))
-    quickened(net, tokenizer)
+    quicken(net, example_of(net, tokenizer))
     return net.eval(), tokenizer
 
 

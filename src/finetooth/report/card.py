@@ -19,6 +19,11 @@ net = AutoModelForSeq2SeqLM.from_pretrained("path/to/this/directory")
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/directory")
 inputs = tokenizer("a text like those of the data set", return_tensors="pt")
 print(tokenizer.decode(net.generate(**inputs, max_new_tokens=100)[0], skip_special_tokens=True))"""
+BESIDE = 'ASK.model = PeftModel.from_pretrained(ASK.model, "path/to/adapter").eval()'
+BEFORE = (
+    "These weights are not all of it: tokens that learnt stand before each text, in the folder `adapter` beside "
+    "this one; what the weights say without them means nothing."
+)
 MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -27,6 +32,8 @@ def card(report: Mapping[str, Any]) -> str:
     (pipeline, asked), ask = report["pipeline"], ASK.get(report["kind"], "classify")
     kind = "image" if pipeline.startswith("image") else "text"
     use = f'from transformers import pipeline\n\n{ask} = pipeline("{pipeline}", model="path/to/this/directory")\n'
+    if _soft(report["plan"]["adapter"]):
+        use = f"from peft import PeftModel\n{use}{BESIDE.replace('ASK', ask)}\n"
     use += f"{ask}({asked})"
     header: dict[str, Any] = {
         "library_name": "transformers",
@@ -82,7 +89,7 @@ def card(report: Mapping[str, Any]) -> str:
                 _plain(words.what(report)),
                 *_labels(report["labels"]),
                 "## Use",
-                *_beside(report["plan"]["adapter"]),
+                *([BEFORE] if _soft(report["plan"]["adapter"]) else []),
                 f"```python\n{WRITE if pipeline == 'text2text-generation' else use}\n```",
                 "## Scores",
                 _table(scores),
@@ -105,14 +112,9 @@ def card(report: Mapping[str, Any]) -> str:
     )
 
 
-def _beside(adapter: Mapping[str, Any] | None) -> list[str]:
-    """What has to be put before the texts, where that is what learnt."""
-    if adapter is None or "num_virtual_tokens" not in adapter:
-        return []
-    return [
-        "These weights are not all of it: tokens that learnt stand before each text. They are in the folder `adapter` "
-        'beside this one, and `PeftModel.from_pretrained(model, "path/to/adapter")` puts them there.'
-    ]
+def _soft(adapter: Mapping[str, Any] | None) -> bool:
+    """Whether what learnt are tokens before each text."""
+    return adapter is not None and "num_virtual_tokens" in adapter
 
 
 def _labels(labels: Sequence[str]) -> list[str]:
