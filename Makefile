@@ -15,8 +15,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/finetooth demo --out demo-run
 
+# Two processes on two cores: more threads in each only wait for one another, in the processes that tests start too.
 test: lint
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: setup
 	$(BIN)/ruff format --check .
