@@ -38,6 +38,19 @@ def settings(**named: Any) -> dict[str, Any]:
     return ft.Plan.of({"adapter": {**LORA, **named}}).values()["adapter"]
 
 
+def validated(run: ft.Run, reviews: Path) -> tuple[Any, list[str]]:
+    """What the run says of its validation rows, and their texts."""
+    table, p = ft.read(reviews), run.predictions("validation")
+    return p, [table.inputs[table.position[row_id]][0] for row_id in p.ids]
+
+
+def said_by(net: Any, model: Path, texts: list[str]) -> Any:
+    """The probabilities that a net gives by itself, read with the tokenizer of the untuned model."""
+    tokenizer = tf.AutoTokenizer.from_pretrained(model)
+    with torch.inference_mode():
+        return net.eval()(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1).numpy()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("named", [{}, {"use_dora": True}, {"use_rslora": True}])
 def test_an_adapter_changes_nothing_at_first_and_merges_without_a_trace(
@@ -91,14 +104,10 @@ def test_a_lora_run_learns_and_transformers_alone_says_the_same(run: ft.Run, rev
 def test_the_adapter_loads_in_peft_alone_and_says_the_same(run: ft.Run, tiny_bert: Path, reviews: Path) -> None:
     from peft import PeftModel
 
-    table, p = ft.read(reviews), run.predictions("validation")
     base = tf.AutoModelForSequenceClassification.from_pretrained(tiny_bert, num_labels=2)
-    net = PeftModel.from_pretrained(base, run.adapter).eval()
-    tokenizer = tf.AutoTokenizer.from_pretrained(tiny_bert)
-    texts = [table.inputs[table.position[row_id]][0] for row_id in p.ids]
-    with torch.inference_mode():
-        said = net(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1).numpy()
-    np.testing.assert_allclose(said, p.probabilities, atol=1e-5)
+    p, texts = validated(run, reviews)
+    net = PeftModel.from_pretrained(base, run.adapter)
+    np.testing.assert_allclose(said_by(net, tiny_bert, texts), p.probabilities, atol=1e-5)
 
 
 def test_a_stopped_lora_run_ends_in_the_same_bits(run: ft.Run, reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:
@@ -149,24 +158,19 @@ def test_tokens_before_a_text_learn_beside_the_head_and_load_in_peft_alone(
     table, model = ft.read(reviews), tiny.save_model(tmp_path / "model", tiny.config(kind))
     plan = ft.Plan.of({**PLAN, "epochs": 1, "adapter": {"num_virtual_tokens": 3, **how}})
     run = ft.train(table, plan, model=str(model), out=tmp_path / "run")
-    p = run.predictions("validation")
     base = tf.AutoModelForSequenceClassification.from_pretrained(model, num_labels=2)
     above = ("pooler", "final_norm")
     named = base.base_model.named_parameters()
     before = {name: each.clone() for name, each in named if name.partition(".")[0] not in above}
-    net = PeftModel.from_pretrained(base, run.adapter).eval()
-    tokenizer = tf.AutoTokenizer.from_pretrained(model)
-    texts = [table.inputs[table.position[row_id]][0] for row_id in p.ids]
-    with torch.inference_mode():
-        said = net(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1).numpy()
-    np.testing.assert_allclose(said, p.probabilities, atol=1e-5)
+    p, texts = validated(run, reviews)
+    net = PeftModel.from_pretrained(base, run.adapter)
+    np.testing.assert_allclose(said_by(net, model, texts), p.probabilities, atol=1e-5)
     saved = tf.AutoModelForSequenceClassification.from_pretrained(run.model)
     after = dict(saved.base_model.named_parameters())
     assert all(torch.equal(after[name], each) for name, each in before.items())
     assert torch.equal(saved.classifier.state_dict().popitem()[1], base.classifier.state_dict().popitem()[1])
-    with torch.inference_mode():
-        alone = saved.eval()(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1).numpy()
-    assert not np.allclose(alone, p.probabilities, atol=1e-5)  # the tokens are not in the model, and count
+    # The tokens are not in the model, and count.
+    assert not np.allclose(said_by(saved, model, texts), p.probabilities, atol=1e-5)
     report = ft.evaluate(run)
     assert report["forgetting"] and report["verdict"]["says"]
     again = ft.answers(run, table, p.ids)

@@ -19,7 +19,6 @@ net = AutoModelForSeq2SeqLM.from_pretrained("path/to/this/directory")
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/directory")
 inputs = tokenizer("a text like those of the data set", return_tensors="pt")
 print(tokenizer.decode(net.generate(**inputs, max_new_tokens=100)[0], skip_special_tokens=True))"""
-BESIDE = 'ASK.model = PeftModel.from_pretrained(ASK.model, "path/to/adapter").eval()'
 BEFORE = (
     "These weights are not all of it: tokens that learnt stand before each text, in the folder `adapter` beside "
     "this one; what the weights say without them means nothing."
@@ -33,7 +32,8 @@ def card(report: Mapping[str, Any]) -> str:
     kind = "image" if pipeline.startswith("image") else "text"
     use = f'from transformers import pipeline\n\n{ask} = pipeline("{pipeline}", model="path/to/this/directory")\n'
     if _soft(report["plan"]["adapter"]):
-        use = f"from peft import PeftModel\n{use}{BESIDE.replace('ASK', ask)}\n"
+        use = f"from peft import PeftModel\n{use}"
+        use += f'{ask}.model = PeftModel.from_pretrained({ask}.model, "path/to/adapter").eval()\n'
     use += f"{ask}({asked})"
     header: dict[str, Any] = {
         "library_name": "transformers",
