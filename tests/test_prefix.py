@@ -20,7 +20,7 @@ import transformers as tf
 from torch import Tensor
 
 import finetooth as ft
-from finetooth import machine, rates
+from finetooth import machine
 from finetooth import prefix as prefix_module
 from finetooth.backbones import Cut
 from finetooth.errors import Interrupted, PlanError
@@ -457,8 +457,31 @@ def test_a_store_that_ends_too_soon_is_built_again(job_of) -> None:
     assert "computing once" in said(job) and file.read_bytes() == whole
 
 
-def test_how_long_what_is_frozen_stays_so() -> None:
-    assert rates.lasting(rates.below(2), 4, 0.0, 3.0) == 3.0
-    assert rates.lasting(rates.thaw(1.0), 4, 0.0, 10.0) == pytest.approx(1.0, abs=0.02)
-    assert rates.lasting(rates.thaw(1.0), 4, 2.5, 10.0) == pytest.approx(0.5, abs=0.02)
-    assert rates.lasting(rates.constant(), 4, 0.5, 2.0) == 1.5
+def stopping(depth: int, epoch: float) -> float:
+    """Freezing from below while the run goes on, the lowest block from the start (Brock et al. 2017, FreezeOut)."""
+    return float(depth < 3 and epoch < {0: 9.0, 1: 0.7, 2: 0.4}[depth])
+
+
+@pytest.mark.parametrize(("epochs", "kept"), [(1, [1]), (4, [1, 2, 3])])
+def test_what_stops_on_the_way_leaves_the_store_below_it_in_use(job_of, epochs: int, kept: list[int]) -> None:
+    plan = {"freeze": "auto", "rate": stopping, "epochs": epochs}
+    plain, stored = (job_of(cache=cache, **plan) for cache in ("off", "auto"))
+    one, other = run(plain), run(stored)
+    for name, tensor in weights(one).items():
+        if "key.bias" not in name:
+            torch.testing.assert_close(weights(other)[name], tensor, atol=1e-4, rtol=1e-3, msg=name)
+    # What stops within the last pass is asked of each row once more at most, and pays for no store.
+    assert [n for n in (1, 2, 3) if f"computing once what is frozen: {n} of 3 blocks" in said(stored)] == kept
+    assert "in the store already" not in said(stored), "the same store again is nothing to be told"
+    assert "computed again" not in said(stored)
+
+
+def test_what_thaws_within_a_pass_is_not_stored_and_what_lies_below_it_is(job_of) -> None:
+    """The second block opens after one epoch, the lowest half of one later."""
+    plan = {"unfreeze_every": 0.5, "freeze": "auto", "epochs": 3}
+    plain, stored = (job_of(cache=cache, **plan) for cache in ("off", "auto"))
+    one, other = run(plain), run(stored)
+    for name, tensor in weights(one).items():
+        if "key.bias" not in name:
+            torch.testing.assert_close(weights(other)[name], tensor, atol=1e-4, rtol=1e-3, msg=name)
+    assert said(stored).count("computing once") == 1 and "2 of 3 blocks" in said(stored)

@@ -5,7 +5,7 @@ from math import isclose
 
 import pytest
 
-from finetooth.rates import Rate, below, constant, decay, head, thaw, times
+from finetooth.rates import Rate, below, constant, decay, head, storable, thaw, times
 
 PLACES = [(depth, epoch / 4) for depth in range(14) for epoch in range(13)]
 
@@ -73,3 +73,19 @@ def test_thaw_composes_with_what_stays_frozen_and_with_decay() -> None:
     rate = times(thaw(0.5), below(3), decay(0.5))
     assert [rate(depth, 10.0) for depth in range(5)] == [1.0, 1.0, 0.5, 0.0, 0.0]
     assert [rate(depth, 0.6) for depth in range(5)] == [1.0, 1.0, 0.0, 0.0, 0.0]
+
+
+def test_what_is_worth_keeping() -> None:
+    assert storable(below(2), 4, 0.0, 3.0) == 2
+    assert storable(constant(), 4, 0.5, 2.0) is None
+    assert storable(below(2), 4, 0.0, 0.5) is None, "nothing is asked twice"
+    assert storable(below(2), 4, 2.5, 3.0) == 2, "it was kept from the start"
+    assert [storable(thaw(1.0), 4, epoch, 10.0) for epoch in (0.0, 1.0, 2.5, 3.0)] == [1, 2, 3, None]
+    assert [storable(thaw(0.4), 4, epoch, 4.0) for epoch in (0.0, 0.4, 0.8)] == [3, 3, 3], "the lowest block"
+    late = times(below(4), lambda depth, epoch: float(depth < 3 or epoch < 0.5))
+    assert [storable(late, 5, epoch, 1.0) for epoch in (0.0, 0.3, 0.5, 0.9)] == [4] * 4
+    assert [storable(late, 5, epoch, 3.0) for epoch in (0.0, 0.4, 0.5, 2.9)] == [4, 4, 3, 3]
+    again = times(below(4), lambda depth, epoch: float(depth < 3 or not 0.5 <= epoch < 1.0))
+    assert [storable(again, 5, epoch, 3.0) for epoch in (0.0, 0.6, 2.5)] == [4] * 3
+    returning = lambda depth, epoch: float(depth < 3 or 1.0 <= epoch < 2.0)  # noqa: E731
+    assert [storable(returning, 5, epoch, 2.5) for epoch in (0.0, 1.5, 2.2)] == [3, None, None]

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from finetooth import machine
-from finetooth.backbones import body, evaluating, int8, load_classifier
+from finetooth.backbones import body, evaluating, int8, load_classifier, packed
 from finetooth.batches import BUDGETS, Rows, by_tokens
 from finetooth.labels import kind_of
 from finetooth.prefix import Ask
 from finetooth.table import Answers, Table
 from finetooth.tags import ragged
-from finetooth.tasks import OWNERS, READS, TASKS, Encoded, Task, summed
+from finetooth.tasks import OWNERS, READS, TASKS, Encoded, Task, for_network, summed
 from finetooth.twin import Twin
 
 Inputs = dict[str, Tensor]
@@ -141,9 +141,10 @@ def _each(
     elif next(net.parameters()).dtype == torch.float32:
         net = Twin(net, precision).net
     found: NDArray[Any] = np.zeros((0, 0))
-    done = 0
-    with torch.inference_mode(), evaluating(net):
-        for rows in by_tokens(encoded.lengths, BUDGETS[device]):
+    done, chunks = 0, list(by_tokens(encoded.lengths, BUDGETS[device]))
+    example, _ = task.collate(encoded, chunks[0][:2], pad)
+    with torch.inference_mode(), evaluating(net), packed(net, for_network(example)):
+        for rows in chunks:
             inputs, targets = task.collate(encoded, rows, pad)
             there = {name: tensor.to(device) for name, tensor in inputs.items()}
             answers = ask(net, there, rows, targets.to(device)).cpu().numpy()

@@ -15,7 +15,7 @@ import shutil
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from finetooth import machine
-from finetooth.backbones import Cut, Layers, cut, difference, evaluating, ragged
+from finetooth.backbones import Cut, Layers, cut, difference, evaluating, packed, ragged
 from finetooth.batches import BUDGETS, by_tokens
 from finetooth.durable import write_text
 from finetooth.errors import RunError
@@ -40,7 +40,7 @@ from finetooth.tasks import Encoded, Task, for_network
 
 Ask = Callable[[Mapping[str, Tensor], Keys], Tensor]  # inputs and the keys of their rows -> logits
 
-VERSION = 1  # of the layout, and of what goes into the key
+VERSION = 2  # of the layout, and of what goes into the key
 SHARE = 0.5  # of the free disk, at most
 CHECKED = 8  # rows on which stored and computed are compared
 EXACT = 1e-4  # share of how far rows differ, that may come of nothing but another order of sums
@@ -119,11 +119,13 @@ class Prefix:
     limit: int | None
     progress: Progress
     folder: Path
+    told: set[Path] = field(default_factory=set)  # the stores of which was said that they are there
 
-    def ask(self, net: nn.Module, frozen: Callable[[int], bool], epochs: float) -> Ask:
-        """How `net` is asked while these depths stay frozen, for so many epochs: above a store, where that pays.
+    def ask(self, net: nn.Module, frozen: Callable[[int], bool], build: bool) -> Ask:
+        """How `net` is asked while these depths stay frozen: above a store, which is built or, if not, may be there.
 
-        Where it does not, or cannot be, all of the net is asked, which says so where somebody could have expected more.
+        Where there is none, or none can be, all of the net is asked, which says so where somebody could have expected
+        more.
         """
 
         def whole(inputs: Mapping[str, Tensor], keys: Keys) -> Tensor:
@@ -152,9 +154,10 @@ class Prefix:
             return whole
         try:
             store = self._laid_out(net, found, state, of_tokens)
-            if store is None or (epochs < 1.0 and not _finished(store)):
+            if store is None or not (build or _finished(store)):
                 return whole
             self._build(store, net, found)
+            self.told.add(store.path)
             kept = store.read(self.rows.keys[few], inputs.get("attention_mask")).to(state.device)
         except OSError as error:
             self._tell_why_not(f"{self.folder}: {error.strerror}")
@@ -195,7 +198,9 @@ class Prefix:
         blocks = f"{found.blocks} of {self.layers.deepest - 1} blocks"
         if _finished(store):
             os.utime(store.path)
-            self.progress.say(f"frozen, and in the store already: {blocks} ({store.bytes / 1e6:,.0f} MB)")
+            if store.path not in self.told:
+                self.progress.say(f"frozen, and in the store already: {blocks} ({store.bytes / 1e6:,.0f} MB)")
+            self.told.add(store.path)
             return store
         assert self.limit is not None
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -227,7 +232,8 @@ class Prefix:
                 f"{len(self.rows):,} rows, {store.bytes / 1e6:,.0f} MB"
             )
             rows = np.cumsum([0, *map(len, chunks)]).tolist()
-            with open(store.path, "ab") as file, torch.inference_mode(), evaluating(net):
+            example = self._inputs(net, chunks[0][:2])
+            with open(store.path, "ab") as file, torch.inference_mode(), evaluating(net), packed(net, example):
                 file.truncate(int(ends[done]))
                 self.progress.stored(0, rows[-1] - rows[done])
                 for number, chunk in enumerate(chunks[done:], start=done + 1):

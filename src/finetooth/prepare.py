@@ -159,15 +159,19 @@ class Job:
 
     def _ask(self, net: nn.Module, frozen: Callable[[int], bool], epoch: float) -> Ask:
         """How the net is asked from this epoch on, while these depths are frozen."""
-        lasting = rates.lasting(self.recipe.rate, self.backbone.layers.deepest, epoch, self.epochs)
-        limit = None if self.plan.cache == "off" or self.plan.augment else int(self.plan.cache)
-        if self.plan.augment and self.plan.cache != "off" and frozen(self.backbone.layers.deepest):
+        deepest = self.backbone.layers.deepest
+        if self.plan.augment and self.plan.cache != "off" and frozen(deepest):
             self.progress.say("what is frozen is computed again each time: augmented images are others in each epoch")
-        if self.plan.packing:
-            limit = None  # what is kept of a row has no place in a sequence of several
-        pad, layers = self.backbone.tokenizer.pad_token_id, self.backbone.layers
-        prefix = Prefix(layers, self.task, self.rows, pad, limit, self.progress, stores())
-        return prefix.ask(net, frozen, lasting)
+        depth = rates.storable(self.recipe.rate, deepest, epoch, self.epochs)
+        return self._prefix.ask(net, frozen if depth is None else depth.__le__, build=depth is not None)
+
+    @cached_property
+    def _prefix(self) -> Prefix:
+        """What is computed once of the rows that are not sealed."""
+        plan, pad = self.plan, self.backbone.tokenizer.pad_token_id
+        # What is kept of a row has no place in a sequence of several.
+        limit = None if plan.cache == "off" or plan.augment or plan.packing else int(plan.cache)
+        return Prefix(self.backbone.layers, self.task, self.rows, pad, limit, self.progress, stores())
 
     def state(self) -> State:
         """The model before its first step."""

@@ -54,15 +54,35 @@ def thaw(every: float, *, warmup: float = 0.0) -> Rate:
     return rate
 
 
-def lasting(rate: Rate, deepest: int, epoch: float, end: float) -> float:
-    """For how many epochs from now on, until the `end` at most, the lowest layers that are frozen stay so, alone."""
+def storable(rate: Rate, deepest: int, epoch: float, end: float) -> int | None:
+    """From which depth on down what is frozen now is worth keeping, in a run of `end` epochs; None where none is.
 
-    def free(moment: float) -> int:
-        return next((depth for depth in range(deepest, -1, -1) if rate(depth, moment) != 0.0), -1)
+    It is the highest that stays frozen for a pass over the rows from now on, or did when it was first kept: a layer
+    that stopped a moment ago is asked of each row once more at most, and the store below it goes on serving.
+    """
+    before = [moment for i in range(MOMENTS) if (moment := end * i / MOMENTS) < epoch]
+    after = [moment for i in range(MOMENTS) if (moment := end * i / MOMENTS) > epoch]
+    moments = [*before, epoch, *after, end]
+    learning = [_lowest(rate, deepest, moment) for moment in moments[:-1]] + [deepest + 1]
+    kept: set[int] = set()
+    for i in range(len(before) + 1):
+        if i and learning[i] == learning[i - 1]:
+            continue  # what did not last then does not now
+        kept = {depth for depth in kept if depth > learning[i]}
+        for depth in range(max(learning[i], 0) + 1, deepest):
+            until = next(moments[j] for j in range(i, len(moments)) if learning[j] >= depth)
+            if depth in kept or until - moments[i] >= 1.0 - 1e-9:
+                kept.add(depth)
+                chosen: int | None = depth
+                break
+        else:
+            chosen = None
+    return chosen
 
-    now = free(epoch)
-    moments = (epoch + (end - epoch) * i / MOMENTS for i in range(1, MOMENTS))
-    return next((moment for moment in moments if free(moment) != now), end) - epoch
+
+def _lowest(rate: Rate, deepest: int, epoch: float) -> int:
+    """The deepest depth that learns at this moment; -1 where none does."""
+    return next((depth for depth in range(deepest, -1, -1) if rate(depth, epoch) != 0.0), -1)
 
 
 def times(*rates: Rate) -> Rate:

@@ -10,6 +10,7 @@ from finetooth.backbones.int8 import int8
 from finetooth.backbones.layers import Layers, evaluating, layers
 from finetooth.backbones.load import Backbone, How, load_classifier, load_masked, load_tuned
 from finetooth.backbones.norm import by_batch
+from finetooth.backbones.packed import packed
 from finetooth.backbones.preparation import Preparation
 from finetooth.backbones.recompute import recompute
 from finetooth.backbones.seq2seq import NOTHING, WRITES, load_seq2seq, load_tuned_seq2seq, writes_from_a_source
@@ -46,6 +47,7 @@ __all__ = [
     "load_tuned_seq2seq",
     "load_tuned_tagger",
     "movable",
+    "packed",
     "ragged",
     "read_at",
     "recompute",

@@ -7,7 +7,7 @@ its input. Whether that is the same network is looked at, not believed: `differe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -69,7 +69,7 @@ class Cut:
         aside = [(block, first if self.handed and block is blocks[0] else stored) for block in blocks]
         if self.entry is not None:
             aside.append((net.get_submodule(self.entry), lambda *_, **__: state))
-        with _instead(aside), self._at_the_cut(net, lambda _: state):
+        with instead(aside), self._at_the_cut(net, lambda _: state):
             return net(**inputs)
 
     @contextmanager
@@ -122,21 +122,31 @@ def difference(net: nn.Module, cut: Cut, inputs: Inputs, state: Tensor) -> float
     What is compared is what leaves the uppermost block, where a row has something, and the logits. Where rows hardly
     differ, it is a share of what the precision can tell apart.
     """
-    top = blocks_of(net, cut.stack)[-1]
-    said: list[list[Tensor]] = []
-    for stored in (False, True):
-        left: list[Tensor] = []
-        handle = top.register_forward_hook(lambda module, args, output, left=left: left.append(state_of(output)))
+    whole = told(net, cut.stack, inputs, lambda: net(**inputs))
+    return apart(whole, told(net, cut.stack, inputs, lambda: cut.suffix(net, inputs, state)), state.dtype)
+
+
+def told(net: nn.Module, stack: str, inputs: Inputs, ask: Callable[[], Any]) -> list[Tensor]:
+    """What leaves the uppermost block, where a row has something, and the logits, when a net is asked, in fp32."""
+    left: list[Tensor] = []
+    top = blocks_of(net, stack)[-1]
+    handle = top.register_forward_hook(lambda module, args, output: left.append(state_of(output)))
+    try:
         with evaluating(net):
-            logits = (cut.suffix(net, inputs, state) if stored else net(**inputs)).logits
+            logits = ask().logits
+    finally:
         handle.remove()
-        mask = inputs.get("attention_mask")
-        hidden = left[0][mask.bool()] if ragged(inputs, left[0]) and mask is not None else left[0].flatten(1)
-        # A language model has logits for each token, and for the padding too.
-        told = logits[mask.bool()] if ragged(inputs, logits) and mask is not None and logits.ndim > 2 else logits
-        said.append([hidden.float(), told.float()])
-    step = 32 * torch.finfo(state.dtype).eps
-    gaps = [(a - b).norm() / ((a - a.mean(dim=0)).norm() + step * a.norm()) for a, b in zip(*said, strict=True)]
+    mask = inputs.get("attention_mask")
+    hidden = left[0][mask.bool()] if ragged(inputs, left[0]) and mask is not None else left[0].flatten(1)
+    # A language model has logits for each token, and for the padding too.
+    said = logits[mask.bool()] if ragged(inputs, logits) and mask is not None and logits.ndim > 2 else logits
+    return [hidden.float(), said.float()]
+
+
+def apart(ones: Sequence[Tensor], others: Sequence[Tensor], dtype: torch.dtype) -> float:
+    """How far these are from each other, as a share of how far rows differ; of what `dtype` tells apart, at least."""
+    step = 32 * torch.finfo(dtype).eps
+    gaps = [(a - b).norm() / ((a - a.mean(dim=0)).norm() + step * a.norm()) for a, b in zip(ones, others, strict=True)]
     return float(torch.stack(gaps).max())
 
 
@@ -236,7 +246,7 @@ def with_state(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 @contextmanager
-def _instead(modules: list[tuple[Any, Callable[..., Any]]]) -> Iterator[None]:
+def instead(modules: list[tuple[Any, Callable[..., Any]]]) -> Iterator[None]:
     """With other functions in the place of the modules' own forward."""
     own = [module.__dict__.get("forward") for module, _ in modules]  # `recompute` puts one there
     for module, forward in modules:
