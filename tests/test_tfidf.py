@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 
 from finetooth import tfidf
 from finetooth.seeds import row_keys
@@ -38,6 +39,19 @@ def test_words_weigh_as_their_counts_say() -> None:
     matrix = tfidf.features(["film film film plot", *(f"other {i} film" for i in range(9)), "plot again"])
     assert matrix.min() >= 0  # the logarithm of a share would be negative
     assert np.allclose(np.sqrt(matrix.multiply(matrix).sum(axis=1)), np.sqrt(2))  # words and letters, each of norm 1
+
+
+def test_counts_of_some_texts_are_those_of_all_and_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, _ = reviews(60)
+    rows, others = np.arange(0, 60, 3), np.arange(1, 60, 3)
+    every = tfidf.Counts(texts)
+    counter, matrix = tfidf.Counter.of(every.take(rows))
+    alone, own = tfidf.Counter.of(tfidf.Counts([texts[row] for row in rows.tolist()]))
+    assert (matrix != own).nnz == 0
+    monkeypatch.setattr(tfidf, "_counting", None)  # whoever counts anew now fails
+    asked = counter.weigh(every.take(others))
+    monkeypatch.undo()
+    assert (asked != alone.weigh(tfidf.Counts([texts[row] for row in others.tolist()]))).nnz == 0
 
 
 def test_what_can_be_learnt_is_learnt_from_other_folds_alone() -> None:

@@ -29,7 +29,7 @@ HELD_OUT = 5  # one row of so many chooses the probe's penalty
 class Rows:
     """Some rows of a table: their ids, the texts or the image file of each, and targets, as the task makes them.
 
-    `encoded` are the same rows where they were read already.
+    `encoded` are the same rows where they were read already, `counted` where their words are to be counted but once.
     """
 
     ids: Sequence[str]
@@ -39,6 +39,7 @@ class Rows:
     task: Task
     images: bool = False
     encoded: Encoded | None = None
+    counted: tfidf.Counts | None = None
 
     @staticmethod
     def of(table: Table, ids: Sequence[str], names: list[str], task: Task) -> Rows:
@@ -54,6 +55,11 @@ class Rows:
         return ["\n".join(cells) for cells in self.inputs]
 
     @property
+    def counts(self) -> tfidf.Counts:
+        """What stands in the texts how often."""
+        return self.counted or tfidf.Counts(self.texts)
+
+    @property
     def words(self) -> list[list[str]]:
         """The words of each row, where they are tagged; none of a text."""
         return [words_in(cells[0]) or [] for cells in self.inputs]
@@ -67,7 +73,8 @@ class Rows:
         chosen = rows.tolist()
         encoded = None if self.encoded is None else self.encoded.take(rows)
         ids, inputs = [self.ids[r] for r in chosen], [self.inputs[r] for r in chosen]
-        return replace(self, ids=ids, inputs=inputs, targets=self.targets[rows], encoded=encoded)
+        counted = None if self.counted is None else self.counted.take(rows)
+        return replace(self, ids=ids, inputs=inputs, targets=self.targets[rows], encoded=encoded, counted=counted)
 
 
 Answer = Callable[[Rows], NDArray[Any]]  # what is said, (rows, outputs), or an array for each row, (words, outputs)
@@ -246,11 +253,11 @@ def words(training: Rows) -> Baseline | None:
         return Baseline(lambda rows: known(rows.words), len(targets), perf_counter() - clock)
     if not tfidf.cheap(len(targets), outputs):
         return None
-    counter, matrix = tfidf.Counter.of(training.texts)
+    counter, matrix = tfidf.Counter.of(training.counts)
     order = np.lexsort((*np.atleast_2d(targets.T), row_keys(training.ids)))
     held_out = _held_out(np.zeros(len(order), dtype=np.int64))
     ask = fits(training).words(matrix[order], targets[order], held_out, outputs)
-    return Baseline(lambda rows: ask(counter.weigh(rows.texts)), len(targets), perf_counter() - clock)
+    return Baseline(lambda rows: ask(counter.weigh(rows.counts)), len(targets), perf_counter() - clock)
 
 
 def without_network(training: Rows) -> tuple[dict[str, Baseline], dict[str, str]]:

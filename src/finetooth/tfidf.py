@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -26,32 +27,63 @@ MOST_CLASSES = 200  # a class takes 4 MB
 
 
 @dataclass(frozen=True)
+class Counts:
+    """How often what stands in each text, counted once, when somebody asks; these may be some of the `whole`."""
+
+    texts: Sequence[str]
+    whole: tuple[Counts, Numbers] | None = None
+
+    def take(self, rows: Numbers) -> Counts:
+        """Those of some of the texts, in this order."""
+        return Counts([self.texts[row] for row in rows.tolist()], (self, rows))
+
+    @cached_property
+    def words(self) -> sparse.csr_matrix:
+        """Words and pairs of words."""
+        if self.whole is not None:
+            return self.whole[0].words[self.whole[1]]
+        return _counting(ngram_range=(1, 2), token_pattern=WORD).transform(_cut(self.texts))
+
+    @cached_property
+    def letters(self) -> sparse.csr_matrix:
+        """Runs of 2 to 4 letters within words."""
+        if self.whole is not None:
+            return self.whole[0].letters[self.whole[1]]
+        return _counting(ngram_range=(2, 4), analyzer="char_wb").transform(_cut(self.texts))
+
+
+@dataclass(frozen=True)
 class Counter:
     """Words and pairs of words, and runs of 2 to 4 letters within words, weighed by how rare they are in some texts."""
 
-    kinds: tuple[tuple[HashingVectorizer, TfidfTransformer], ...]
+    words: TfidfTransformer
+    letters: TfidfTransformer | None
 
     @staticmethod
-    def of(texts: Sequence[str]) -> tuple[Counter, sparse.csr_matrix]:
+    def of(counts: Counts) -> tuple[Counter, sparse.csr_matrix]:
         """Learn from these texts what is rare; with what it makes of these very texts.
 
         Of MANY texts the words alone are taken: they are enough then, and letters take six times the room.
         """
-        # norm=None: sublinear_tf takes the logarithm of counts, and of shares it would be negative.
-        counts = partial(HashingVectorizer, n_features=FEATURES, alternate_sign=False, norm=None)
-        kinds = [counts(ngram_range=(1, 2), token_pattern=WORD), counts(ngram_range=(2, 4), analyzer="char_wb")]
-        used = [(kind, TfidfTransformer(sublinear_tf=True)) for kind in kinds[: 1 if len(texts) >= MANY else 2]]
-        weighed = [weights.fit_transform(kind.transform(_cut(texts))) for kind, weights in used]
-        return Counter(tuple(used)), _beside(weighed)
+        words = TfidfTransformer(sublinear_tf=True).fit(counts.words)
+        letters = None if len(counts.texts) >= MANY else TfidfTransformer(sublinear_tf=True).fit(counts.letters)
+        counter = Counter(words, letters)
+        return counter, counter.weigh(counts)
 
-    def weigh(self, texts: Sequence[str]) -> sparse.csr_matrix:
+    def weigh(self, counts: Counts) -> sparse.csr_matrix:
         """Shape (texts, features)."""
-        return _beside([weights.transform(kind.transform(_cut(texts))) for kind, weights in self.kinds])
+        weighed = [self.words.transform(counts.words)]
+        return _beside(weighed if self.letters is None else [*weighed, self.letters.transform(counts.letters)])
 
 
 def features(texts: Sequence[str]) -> sparse.csr_matrix:
     """Shape (texts, features): what a Counter of these very texts makes of them."""
-    return Counter.of(texts)[1]
+    return Counter.of(Counts(texts))[1]
+
+
+def _counting(**how: Any) -> HashingVectorizer:
+    # norm=None: sublinear_tf takes the logarithm of counts, and of shares it would be negative.
+    return HashingVectorizer(n_features=FEATURES, alternate_sign=False, norm=None, **how)
 
 
 def _beside(weighed: list[sparse.csr_matrix]) -> sparse.csr_matrix:

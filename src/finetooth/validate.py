@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -25,6 +26,7 @@ from finetooth.resume import refuse_changes
 from finetooth.run import Run
 from finetooth.signals import caught
 from finetooth.table import Answers, Split, Table, together
+from finetooth.tfidf import Counts
 from finetooth.train import begin
 from finetooth.tune import looks
 
@@ -88,6 +90,7 @@ def validate(
     prepared = perf_counter() - clock
 
     run.folds.mkdir(exist_ok=True)
+    every = _every_row(material)
     left = [fold for fold in dealt if not _ended(run, fold)]
     if len(left) < len(dealt):
         progress.say(f"{len(dealt) - len(left)} of {len(dealt)} folds are there already")
@@ -102,7 +105,7 @@ def validate(
         for i, fold in enumerate(left):
             number = len(dealt) - len(left) + i + 1
             progress.say(f"fold {number} of {len(dealt)}: training on {len(fold.split.train):,} rows")
-            kept, p = learn(material, plan, fold, watched)
+            kept, p = learn(material, plan, fold, every, watched)
             run.write_predictions(fold.name, p)
             run.write(f"folds/{fold.name}.json", kept)  # last: with it a fold has ended
             found = f"{words.metric(goal.name)} {words.score(kept['scores'][goal.name])}"
@@ -114,12 +117,12 @@ def validate(
     said = [(fold, run.predictions(fold.name)) for fold in dealt]
     write_out_of_fold(run, said)
     deals = [together([p for fold, p in said if fold.repeat == r + 1]) for r in range(repeats)]
-    every = [run.json(f"folds/{fold.name}.json") for fold in dealt]
-    seconds = {step: sum(kept["seconds"][step] for kept in every) for step in ("train", "baselines")}
+    ended = [run.json(f"folds/{fold.name}.json") for fold in dealt]
+    seconds = {step: sum(kept["seconds"][step] for kept in ended) for step in ("train", "baselines")}
     spent = {"seconds": {"prepare": prepared, **seconds}, "peak_memory_bytes": machine.peak_memory()}
     run.write("machine.json", {**machine.facts(), "precision": plan.precision, **spent})
     rule = decided(plan, material.metrics, deals[0])[1]
-    report = validated(run, table, material.metrics, goal, reasons, every, deals, rule)
+    report = validated(run, table, material.metrics, goal, reasons, ended, deals, rule)
     write_validated(run, report)
     return report
 
@@ -144,7 +147,16 @@ def deal(material: Material, plan: Plan, folds: int, repeats: int) -> list[Fold]
     ]
 
 
-def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tuple[dict[str, Any], Answers]:
+def _every_row(material: Material) -> Rows:
+    """The rows that folds are made of; their words are counted once for all folds."""
+    ids = [*material.split.train, *material.split.validation]
+    rows = Rows.of(material.table, ids, material.names, material.task)
+    return replace(rows, counted=Counts(rows.texts))
+
+
+def learn(
+    material: Material, plan: Plan, fold: Fold, every: Rows, progress: Progress
+) -> tuple[dict[str, Any], Answers]:
     """Tune on the fold's training rows; what that came to, and what the best evaluation said of the other rows."""
     clock = perf_counter()
     job = material.job(
@@ -155,7 +167,7 @@ def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tup
     best = stops.best(job.goal, history)
     seconds = {"train": perf_counter() - clock}
     clock = perf_counter()
-    guessed, left_out = _guessed(material, job, fold)
+    guessed, left_out = _guessed(job, fold, every)
     seconds["baselines"] = perf_counter() - clock
     kept = {
         "repeat": fold.repeat,
@@ -174,13 +186,14 @@ def learn(material: Material, plan: Plan, fold: Fold, progress: Progress) -> tup
     return kept, seen[best][1]
 
 
-def _guessed(material: Material, job: Job, fold: Fold) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+def _guessed(job: Job, fold: Fold, every: Rows) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """How baselines score on the fold's other rows, and why one is missing; of answers in words the model as it was."""
     if job.task.kind == "texts":
         untouched = as_before(job)
         return {"untuned": job.scored(job.look(untouched.net.to(machine.device())))}, {}
+    place = {row_id: row for row, row_id in enumerate(every.ids)}
     training, others = (
-        Rows.of(material.table, ids, material.names, material.task) for ids in (fold.split.train, fold.split.validation)
+        every.take(np.array([place[row_id] for row_id in ids])) for ids in (fold.split.train, fold.split.validation)
     )
     fitted, left_out = baselines.without_network(training)
     return {name: job.scored(baseline.predict(others)) for name, baseline in fitted.items()}, left_out

@@ -11,8 +11,8 @@ import torch
 import transformers as tf
 
 import finetooth as ft
-from finetooth.backbones import load_classifier, load_image_classifier
-from finetooth.errors import Interrupted, PlanError
+from finetooth.backbones import load_classifier, load_image_classifier, load_tuned
+from finetooth.errors import Interrupted, ModelError, PlanError
 from finetooth.loop import fit
 from finetooth.prepare import prepare
 from tests import tiny
@@ -184,6 +184,11 @@ def test_tokens_before_a_text_learn_beside_the_head_and_load_in_peft_alone(
     for text, each in zip(texts[:3], p.probabilities, strict=False):
         scores = {told["label"]: told["score"] for told in names["classify"](text, top_k=None)}
         assert [scores[name] for name in p.names] == pytest.approx(each.tolist(), abs=1e-5)
+    # Its head is none to begin with, and without the tokens nobody takes the weights for the tuned model.
+    assert not load_classifier(str(run.model), p.names).answers
+    run.adapter.rename(tmp_path / "elsewhere")
+    with pytest.raises(ModelError, match="3 tokens that learnt stood before each text"):
+        load_tuned(run.model)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")

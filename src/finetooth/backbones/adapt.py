@@ -23,6 +23,7 @@ from finetooth.errors import ModelError, PlanError, nearest
 
 MARKS = ("lora_", "prompt_encoder.")  # in the names of the parameters that PEFT brings
 READ_TOKENS = ("CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS")  # the tasks of PEFT whose texts can have tokens put before them
+BESIDE = "num_virtual_tokens"  # in the configuration of what was saved without the tokens that stand before its texts
 LEARNT, UNLEARNT = ".modules_to_save.default", ".original_module"  # what PEFT puts around a head, and keeps of it
 
 
@@ -58,8 +59,16 @@ def body(net: Any, inputs: Mapping[str, Tensor]) -> Tensor:
 
 
 def with_prompt(net: Any, folder: Path) -> Any:
-    """The net with the tokens that `save_adapter` kept in this folder, where it did; else the net itself."""
+    """The net with the tokens that `save_adapter` kept in this folder, where it did; else the net itself.
+
+    Raises ModelError where the net was saved beside such tokens and they are gone.
+    """
     if not (folder / "adapter_config.json").is_file():
+        if hasattr(net.config, BESIDE):
+            raise ModelError(
+                f"{folder}: not there; {getattr(net.config, BESIDE)} tokens that learnt stood before each text, and "
+                f"what the model says without them means nothing. Put the run's folder `adapter` back beside `model`."
+            )
         return net
     from peft import PeftConfig, PeftModel
 

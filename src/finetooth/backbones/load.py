@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from finetooth.backbones.adapt import adapt, merge, prompted, save_adapter, unlearning, unwrapped, with_prompt
+from finetooth.backbones.adapt import BESIDE, adapt, merge, prompted, save_adapter, unlearning, unwrapped, with_prompt
 from finetooth.backbones.attention import quicken
 from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
@@ -80,7 +80,11 @@ class Backbone:
         """
         with quiet():
             if self.prompted:
-                self.net.get_base_model().save_pretrained(folder, state_dict=unwrapped(self.net))
+                base = self.net.get_base_model()
+                # Whoever reads these weights is to know that they are not all of it.
+                setattr(base.config, BESIDE, self.net.active_peft_config.num_virtual_tokens)
+                base.save_pretrained(folder, state_dict=unwrapped(self.net))
+                delattr(base.config, BESIDE)
             else:
                 self.net.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
@@ -171,6 +175,7 @@ def backbone(
 
     `content` is all that decides what the tokenizer makes of a row.
     """
+    vars(net.config).pop(BESIDE, None)
     digest, adapter = _weights_digest(net), how.get("adapter")
     if adapter is not None:
         with torch.random.fork_rng():
@@ -200,8 +205,10 @@ def with_head(auto: Any, source: str, model: str, names: list[str], problem: str
         try:
             config = AutoConfig.from_pretrained(source)
             _refuse_other_kind(auto, model, config)
-            # A head for numbers speaks in the unit of the rows that it was tuned on: it is renewed as any other.
-            before = dict(config.id2label or {}) if problem != "regression" else {}
+            # A head for numbers speaks in the unit of the rows that it was tuned on: it is renewed as any other. One
+            # that learnt behind tokens before each text says nothing without them.
+            fit = problem != "regression" and not hasattr(config, BESIDE)
+            before = dict(config.id2label or {}) if fit else {}
             config.num_labels = len(names)
             config.id2label = dict(enumerate(names))
             config.label2id = {name: i for i, name in enumerate(names)}
