@@ -150,6 +150,8 @@ def optimizer(net: nn.Module, layers: Layers, weight_decay: float) -> torch.opti
     """
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
+        if not parameter.is_floating_point():
+            continue  # a matrix of few bits, which does not learn
         groups.setdefault((layers.parameters[name], parameter.ndim > 1), []).append(parameter)
     return torch.optim.AdamW(
         [

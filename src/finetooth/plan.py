@@ -144,6 +144,9 @@ class Lora(Section):
     """Scale by lora_alpha / sqrt(r) instead, for large ranks (rsLoRA)."""
     target_modules: list[str] | Auto = "auto"
     """Which linear layers of a block, by the last part of their names; `auto` is every one."""
+    bits: Literal[4, 8] | None = None
+    """In how many bits the matrices of the blocks are kept meanwhile (QLoRA; the extra `bits`): a quarter or an eighth
+    of the memory. What is saved has the numbers that these bits stand for, with what was learnt added."""
 
 
 class Soft(Section):

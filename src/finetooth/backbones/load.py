@@ -14,8 +14,10 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from finetooth import machine
 from finetooth.backbones.adapt import BESIDE, adapt, merge, prompted, save_adapter, unlearning, unwrapped, with_prompt
 from finetooth.backbones.attention import quicken
+from finetooth.backbones.bits import quantize
 from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
 from finetooth.backbones.preparation import Preparation
@@ -71,7 +73,8 @@ class Backbone:
 
     def example(self) -> dict[str, torch.Tensor]:
         """Two short rows to try the network on."""
-        return example_of(self.net, self.tokenizer)
+        device = next(self.net.parameters()).device
+        return {name: each.to(device) for name, each in example_of(self.net, self.tokenizer).items()}
 
     def save(self, folder: Path) -> None:
         """A model directory that transformers loads alone; adapters have to be merged before.
@@ -184,6 +187,8 @@ def backbone(
     by_depth = found(net)
     if adapter is not None:
         by_depth = replace(by_depth, still=unlearning(net, by_depth, head=not task_type.endswith("LM")))
+        if adapter.get("bits") is not None:
+            quantize(net.to(machine.device()), adapter["bits"])
     return Backbone(
         net,
         tokenizer,

@@ -1,0 +1,119 @@
+"""Matrices of 4 and 8 bits under an adapter: they learn, resume, are stored, and what is saved says the same."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers as tf
+from torch import nn
+
+import finetooth as ft
+from finetooth.backbones import load_classifier
+from finetooth.errors import Interrupted, UserError
+from finetooth.prepare import prepare
+from tests import tiny
+from tests.test_train import StopAt
+
+BITS = (4, 8)
+PLAN: dict[str, Any] = {"epochs": 4, "batch_size": 16, "precision": "fp32", "learning_rate": 1e-2, "freeze": 1}
+
+
+def plan(bits: int | None, **further: Any) -> ft.Plan:
+    return ft.Plan.of({**PLAN, **further, "adapter": {"r": 4, "bits": bits}})
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_reviews(tmp_path_factory.mktemp("reviews") / "reviews.csv", 300)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A BERT as wide as the numbers that share a scale."""
+    config = tiny.config("bert", blocks=3)
+    config.hidden_size, config.intermediate_size = 64, 128
+    return str(tiny.save_model(tmp_path_factory.mktemp("wide"), config))
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_the_matrices_of_the_blocks_take_so_many_bits_and_nothing_else_does(bits: int, wide: str) -> None:
+    whole, small = (
+        load_classifier(wide, ["a", "b"], adapter=plan(each).values()["adapter"]).net for each in (None, bits)
+    )
+    sizes = [
+        sum(p.numel() * p.element_size() for name, p in net.named_parameters() if "base_layer.weight" in name)
+        for net in (whole, small)
+    ]
+    assert sizes[1] * 32 == sizes[0] * bits
+    changed = {name for name, p in small.named_parameters() if not p.is_floating_point()}
+    assert changed == {name for name, _ in small.named_parameters() if "base_layer.weight" in name}
+    example = load_classifier(wide, ["a", "b"]).example()
+    with torch.inference_mode():
+        one, other = whole.eval()(**example).logits, small.eval()(**example).logits
+    gap = float((one - other).norm() / one.norm())
+    assert 0 < gap < {4: 0.2, 8: 0.03}[bits], gap
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("bits", BITS)
+def test_it_learns_nearly_as_without_and_transformers_alone_says_what_it_says(
+    bits: int, precision: str, reviews: Path, wide: str, tmp_path: Path
+) -> None:
+    table, model = ft.read(reviews), wide
+    runs = [
+        ft.train(table, plan(each, precision=precision), model=model, out=tmp_path / str(each)) for each in (None, bits)
+    ]
+    losses = [[look.scores["loss"] for look in run.epochs] for run in runs]
+    assert losses[1][-1] < losses[1][0] - 0.1
+    assert losses[1][-1] == pytest.approx(losses[0][-1], abs=0.1)
+    p = runs[1].predictions("validation")
+    pipe = tf.pipeline("text-classification", model=str(runs[1].model), top_k=None)
+    texts = [table.inputs[table.position[row_id]][0] for row_id in p.ids]
+    said = [{each["label"]: each["score"] for each in row} for row in pipe(texts)]
+    np.testing.assert_allclose([[row[name] for name in p.names] for row in said], p.probabilities, atol=1e-4)
+    saved = tf.AutoModelForSequenceClassification.from_pretrained(runs[1].model)
+    before = tf.AutoModelForSequenceClassification.from_pretrained(model)
+    matrices = [name for name, module in saved.named_modules() if isinstance(module, nn.Linear) and "layer.0" in name]
+    for name in matrices:  # of the frozen block: the numbers that the bits stand for, and no others
+        moved = saved.get_submodule(name).weight - before.get_submodule(name).weight
+        moved = moved.detach()
+        assert 0 < float(moved.norm() / before.get_submodule(name).weight.detach().norm()) < {4: 0.2, 8: 0.02}[bits]
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_a_stopped_run_ends_in_the_same_bits(bits: int, reviews: Path, wide: str, tmp_path: Path) -> None:
+    table = ft.read(reviews)
+    whole = ft.train(table, plan(bits, precision="bf16"), model=wide, out=tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        ft.train(table, plan(bits, precision="bf16"), model=wide, out=tmp_path / "run", progress=StopAt(20))
+    again = ft.train(table, plan(bits, precision="bf16"), model=wide, out=tmp_path / "run", resume=True)
+    one, other = (tf.AutoModelForSequenceClassification.from_pretrained(run.model) for run in (whole, again))
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_the_store_makes_no_difference(bits: int, reviews: Path, wide: str) -> None:
+    from finetooth.loop import fit
+
+    found = []
+    for cache in ("off", "auto"):
+        job = prepare(ft.read(reviews), plan(bits, cache=cache, freeze=2), wide)
+        state = job.state()
+        for step in fit(state, job.batches, job.recipe, job.scores):
+            if step.step == 12:
+                break
+        found.append({name: p.detach().clone() for name, p in state.net.named_parameters() if p.requires_grad})
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(found[1][name], tensor, atol=1e-4, rtol=1e-2, msg=name)
+
+
+def test_without_the_library_it_says_what_to_install(wide: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes.nn", None)
+    with pytest.raises(UserError, match=r"pip install 'finetooth\[bits\]'"):
+        load_classifier(wide, ["a", "b"], adapter=plan(4).values()["adapter"])
