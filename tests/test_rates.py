@@ -3,6 +3,7 @@
 from fractions import Fraction
 from math import isclose
 
+import numpy as np
 import pytest
 
 from finetooth.rates import Rate, below, constant, decay, head, storable, thaw, times
@@ -87,5 +88,10 @@ def test_what_is_worth_keeping() -> None:
     assert [storable(late, 5, epoch, 3.0) for epoch in (0.0, 0.4, 0.5, 2.9)] == [4, 4, 3, 3]
     again = times(below(4), lambda depth, epoch: float(depth < 3 or not 0.5 <= epoch < 1.0))
     assert [storable(again, 5, epoch, 3.0) for epoch in (0.0, 0.6, 2.5)] == [4] * 3
+    for end in (3.0, 3.7, 5.01):
+        for every in (1.0, 0.9, 1.3):  # whenever somebody asks, between two changes the answer is the same
+            rate = thaw(every)
+            asked = [(int(epoch / every + 1e-9), storable(rate, 4, epoch, end)) for epoch in np.arange(0.0, end, 0.05)]
+            assert len(set(asked)) == len({stretch for stretch, _ in asked}), (end, every)
     returning = lambda depth, epoch: float(depth < 3 or 1.0 <= epoch < 2.0)  # noqa: E731
     assert [storable(returning, 5, epoch, 2.5) for epoch in (0.0, 1.5, 2.2)] == [3, None, None]

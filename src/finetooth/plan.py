@@ -145,7 +145,7 @@ class Lora(Section):
     target_modules: list[str] | Auto = "auto"
     """Which linear layers of a block, by the last part of their names; `auto` is every one."""
     bits: Literal[4, 8] | None = None
-    """In how many bits the matrices of the blocks are kept meanwhile (QLoRA; the extra `bits`): a quarter or an eighth
+    """In how many bits the matrices of the blocks are kept meanwhile (QLoRA; the extra `bits`): an eighth or a quarter
     of the memory. What is saved has the numbers that these bits stand for, with what was learnt added."""
 
 
@@ -385,6 +385,8 @@ class Plan(Section):
             yield "packing", "adapter", "its tokens would stand before the first row of a sequence alone"
         if self.gradient_checkpointing and isinstance(self.adapter, Prefix):
             yield "gradient_checkpointing", "adapter", "what stands before a text as keys cannot be gone through twice"
+        if isinstance(self.adapter, Lora) and self.adapter.use_dora and self.adapter.bits == 8:
+            yield "adapter.use_dora", "adapter.bits", "lengths are measured on 4 bits or on whole numbers only"
         if self.adapter is not None and self.freeze == "all":
             yield "freeze: all", "adapter", "only the head learns, so an adapter would not"
         elif isinstance(self.adapter, Soft) and self.freeze not in ("auto", 0):

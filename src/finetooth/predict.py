@@ -142,7 +142,7 @@ def _each(
         net = Twin(net, precision).net
     found: NDArray[Any] = np.zeros((0, 0))
     done, chunks = 0, list(by_tokens(encoded.lengths, BUDGETS[device]))
-    example, _ = task.collate(encoded, chunks[0][:2], pad)
+    example, _ = task.collate(encoded, chunks[-1][-2:], pad)
     with torch.inference_mode(), evaluating(net), packed(net, for_network(example)):
         for rows in chunks:
             inputs, targets = task.collate(encoded, rows, pad)

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from finetooth import machine
-from finetooth.backbones import Cut, Layers, cut, difference, evaluating, packed, ragged
+from finetooth.backbones import Cut, Layers, cut, difference, evaluating, in_bits, packed, ragged
 from finetooth.batches import BUDGETS, by_tokens
 from finetooth.durable import write_text
 from finetooth.errors import RunError
@@ -232,7 +232,7 @@ class Prefix:
                 f"{len(self.rows):,} rows, {store.bytes / 1e6:,.0f} MB"
             )
             rows = np.cumsum([0, *map(len, chunks)]).tolist()
-            example = self._inputs(net, chunks[0][:2])
+            example = self._inputs(net, self._spread()[:2])
             with open(store.path, "ab") as file, torch.inference_mode(), evaluating(net), packed(net, example):
                 file.truncate(int(ends[done]))
                 self.progress.stored(0, rows[-1] - rows[done])
@@ -273,6 +273,9 @@ class Prefix:
         total.update(json.dumps(about, sort_keys=True, default=str).encode())
         below = [(n, p.detach()) for n, p in net.named_parameters() if self.layers.parameters[n] >= depth]
         below += [(n, b) for n, b in net.named_buffers() if self.layers.modules[n.rpartition(".")[0]] >= depth]
+        # Of matrices of few bits the scales too, which are neither.
+        few = [(n, m) for n, m in net.named_modules() if self.layers.modules.get(n, -1) >= depth and in_bits(m)]
+        below += [(f"{n}.{key}", each) for n, m in few for key, each in m.state_dict().items()]
         for name, tensor in below:
             total.update(f"{name} {tensor.dtype}".encode())
             total.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)

@@ -15,7 +15,7 @@ from torch import nn
 
 from finetooth import duplicates, labels, machine, rates, schedules, splits
 from finetooth.augment import AUGMENTS, MIXES
-from finetooth.backbones import Backbone, Layers, at_size, by_batch, keeps_apart, recompute
+from finetooth.backbones import Backbone, Layers, at_size, by_batch, keeps_apart, quantize, recompute
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
@@ -26,7 +26,7 @@ from finetooth.likeness import Seen, see
 from finetooth.loop import Recipe, State, optimizer
 from finetooth.losses import LOSSES, by_class
 from finetooth.metrics import Metric
-from finetooth.plan import Data, Facts, Plan, made, mixing_of, name_of, resolve
+from finetooth.plan import Data, Facts, Lora, Plan, made, mixing_of, name_of, resolve
 from finetooth.predict import predict
 from finetooth.prefix import Ask, Prefix, stores
 from finetooth.progress import Progress, Silent
@@ -175,7 +175,10 @@ class Job:
 
     def state(self) -> State:
         """The model before its first step."""
-        net = self.backbone.net.to(machine.device())
+        net, adapter = self.backbone.net, self.plan.adapter
+        if isinstance(adapter, Lora) and adapter.bits is not None:
+            quantize(net, adapter.bits, machine.device(), self.backbone.example())
+        net = net.to(machine.device())
         return State(net, self.backbone.layers, optimizer(net, self.backbone.layers, self.plan.weight_decay))
 
     def look(self, net: nn.Module, precision: str | None = None, ask: Ask | None = None) -> Answers:

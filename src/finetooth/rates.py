@@ -11,6 +11,7 @@ from collections.abc import Callable
 from math import prod
 
 Rate = Callable[[int, float], float]
+NEAR = 1e-6  # of an epoch: less than a step
 MOMENTS = 1000  # of a run, at which its rates are looked at beforehand
 
 
@@ -60,29 +61,41 @@ def storable(rate: Rate, deepest: int, epoch: float, end: float) -> int | None:
     It is the highest that stays frozen for a pass over the rows from now on, or did when it was first kept: a layer
     that stopped a moment ago is asked of each row once more at most, and the store below it goes on serving.
     """
-    before = [moment for i in range(MOMENTS) if (moment := end * i / MOMENTS) < epoch]
-    after = [moment for i in range(MOMENTS) if (moment := end * i / MOMENTS) > epoch]
-    moments = [*before, epoch, *after, end]
-    learning = [_lowest(rate, deepest, moment) for moment in moments[:-1]] + [deepest + 1]
+    since, learning = map(list, zip(*_stretches(rate, deepest, end), strict=True))
     kept: set[int] = set()
-    for i in range(len(before) + 1):
-        if i and learning[i] == learning[i - 1]:
-            continue  # what did not last then does not now
-        kept = {depth for depth in kept if depth > learning[i]}
+    chosen: int | None = None
+    for i in range(len(since)):
+        if since[i] > epoch + NEAR:
+            break
+        kept, chosen = {depth for depth in kept if depth > learning[i]}, None
         for depth in range(max(learning[i], 0) + 1, deepest):
-            until = next(moments[j] for j in range(i, len(moments)) if learning[j] >= depth)
-            if depth in kept or until - moments[i] >= 1.0 - 1e-9:
+            until = next((since[j] for j in range(i, len(since)) if learning[j] >= depth), end)
+            if depth in kept or until - since[i] >= 1.0 - NEAR:
                 kept.add(depth)
-                chosen: int | None = depth
+                chosen = depth
                 break
-        else:
-            chosen = None
     return chosen
 
 
-def _lowest(rate: Rate, deepest: int, epoch: float) -> int:
-    """The deepest depth that learns at this moment; -1 where none does."""
-    return next((depth for depth in range(deepest, -1, -1) if rate(depth, epoch) != 0.0), -1)
+def _stretches(rate: Rate, deepest: int, end: float) -> list[tuple[float, int]]:
+    """When what learns changes, from the start on, and the deepest depth that learns from then on; -1 where none does.
+
+    The rates are looked at in even steps, and between two that differ by halving, so that a moment of the run does not
+    hang on when somebody asks.
+    """
+
+    def lowest(epoch: float) -> int:
+        return next((depth for depth in range(deepest, -1, -1) if rate(depth, epoch) != 0.0), -1)
+
+    found = [(0.0, lowest(0.0))]
+    for i in range(1, MOMENTS):
+        before, after = end * (i - 1) / MOMENTS, end * i / MOMENTS
+        if (now := lowest(after)) != found[-1][1]:
+            while after - before > NEAR / 4:
+                middle = (before + after) / 2
+                before, after = (before, middle) if lowest(middle) == now else (middle, after)
+            found.append((after, now))
+    return found
 
 
 def times(*rates: Rate) -> Rate:

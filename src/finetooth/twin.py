@@ -34,8 +34,9 @@ class Twin:
             kept: dict[int, Any] = {id(buffer): buffer for buffer in master.buffers()}
             for module in master.modules():
                 for own in module.parameters(recurse=False):
-                    if own.dtype == torch.uint8:
-                        kept[id(own)] = own  # of 4 bits, and never changed: one and the same too
+                    if not own.is_floating_point():
+                        kept[id(own)] = own  # of few bits, and never changed: one and the same too, as are its scales
+                        kept[id(getattr(module, "state", None))] = getattr(module, "state", None)
                     elif own.dtype == torch.float32 and not (isinstance(module, FP32) or depthwise(module)):
                         kept[id(own)] = nn.Parameter(own.detach().bfloat16(), requires_grad=own.requires_grad)
             self.net = deepcopy(master, kept)

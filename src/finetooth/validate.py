@@ -148,10 +148,10 @@ def deal(material: Material, plan: Plan, folds: int, repeats: int) -> list[Fold]
 
 
 def _every_row(material: Material) -> Rows:
-    """The rows that folds are made of; their words are counted once for all folds."""
+    """The rows that folds are made of; the words of texts are counted once for all folds."""
     ids = [*material.split.train, *material.split.validation]
     rows = Rows.of(material.table, ids, material.names, material.task)
-    return replace(rows, counted=Counts(rows.texts))
+    return rows if rows.images or material.task.kind == "texts" else replace(rows, counted=Counts(rows.texts))
 
 
 def learn(

@@ -13,10 +13,12 @@ import transformers as tf
 from torch import nn
 
 import finetooth as ft
-from finetooth.backbones import load_classifier
-from finetooth.errors import Interrupted, UserError
-from finetooth.prepare import prepare
+from finetooth.backbones import bits as bits_module
+from finetooth.backbones import load_classifier, quantize
+from finetooth.errors import Interrupted, ModelError, PlanError, UserError
+from finetooth.prepare import Material, prepare
 from tests import tiny
+from tests.test_prefix import Listener
 from tests.test_train import StopAt
 
 BITS = (4, 8)
@@ -42,9 +44,9 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize("bits", BITS)
 def test_the_matrices_of_the_blocks_take_so_many_bits_and_nothing_else_does(bits: int, wide: str) -> None:
-    whole, small = (
-        load_classifier(wide, ["a", "b"], adapter=plan(each).values()["adapter"]).net for each in (None, bits)
-    )
+    backbones = [load_classifier(wide, ["a", "b"], adapter=plan(None).values()["adapter"]) for _ in range(2)]
+    whole, small = (backbone.net for backbone in backbones)
+    quantize(small, bits, "cpu", backbones[1].example())
     sizes = [
         sum(p.numel() * p.element_size() for name, p in net.named_parameters() if "base_layer.weight" in name)
         for net in (whole, small)
@@ -52,7 +54,7 @@ def test_the_matrices_of_the_blocks_take_so_many_bits_and_nothing_else_does(bits
     assert sizes[1] * 32 == sizes[0] * bits
     changed = {name for name, p in small.named_parameters() if not p.is_floating_point()}
     assert changed == {name for name, _ in small.named_parameters() if "base_layer.weight" in name}
-    example = load_classifier(wide, ["a", "b"]).example()
+    example = backbones[0].example()
     with torch.inference_mode():
         one, other = whole.eval()(**example).logits, small.eval()(**example).logits
     gap = float((one - other).norm() / one.norm())
@@ -103,17 +105,50 @@ def test_the_store_makes_no_difference(bits: int, reviews: Path, wide: str) -> N
 
     found = []
     for cache in ("off", "auto"):
-        job = prepare(ft.read(reviews), plan(bits, cache=cache, freeze=2), wide)
+        table, told, chosen = ft.read(reviews), Listener(), plan(bits, cache=cache, freeze=2)
+        job = Material.of(table, chosen, wide).job(chosen, progress=told)
         state = job.state()
         for step in fit(state, job.batches, job.recipe, job.scores):
             if step.step == 12:
                 break
+        assert ("computing once" in " ".join(told.said)) == (cache == "auto")
         found.append({name: p.detach().clone() for name, p in state.net.named_parameters() if p.requires_grad})
     for name, tensor in found[0].items():
         torch.testing.assert_close(found[1][name], tensor, atol=1e-4, rtol=1e-2, msg=name)
 
 
-def test_without_the_library_it_says_what_to_install(wide: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_it_says_what_to_install(reviews: Path, wide: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes.nn", None)
     with pytest.raises(UserError, match=r"pip install 'finetooth\[bits\]'"):
-        load_classifier(wide, ["a", "b"], adapter=plan(4).values()["adapter"])
+        prepare(ft.read(reviews), plan(4), wide).state()
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_a_network_that_looks_at_its_matrices_keeps_those_whole(bits: int, tmp_path: Path) -> None:
+    """T5 brings a state to the type of one of its matrices, which whole numbers of a byte would make nothing of."""
+    model = tiny.save_seq2seq(tmp_path / "t5")
+    config = tf.AutoConfig.from_pretrained(model)
+    config.d_model, config.d_ff, config.d_kv = 64, 128, 32
+    tf.T5ForConditionalGeneration(config).save_pretrained(model)
+    rows = tiny.write_talks(tmp_path / "talks.jsonl", 80)
+    how = {"task": "seq2seq", "epochs": 1, "freeze": 0, "adapter": {"r": 2, "bits": bits}}
+    job = prepare(ft.read(rows), ft.Plan.of(how), str(model))
+    net = job.state().net
+    assert all(p.is_floating_point() == (".wo." in name) for name, p in net.named_parameters() if "base_layer" in name)
+    assert job.backbone.merge() < 0.5
+
+
+def test_lengths_of_weights_learn_beside_4_bits_and_not_beside_8(reviews: Path, wide: str, tmp_path: Path) -> None:
+    dora = {"r": 4, "use_dora": True}
+    four = ft.Plan.of({**PLAN, "epochs": 1, "adapter": {**dora, "bits": 4}})
+    run = ft.train(ft.read(reviews), four, model=wide, out=tmp_path / "run")
+    assert run.predictions("validation").ids
+    with pytest.raises(PlanError, match=r"adapter\.use_dora and adapter\.bits contradict"):
+        ft.Plan.of({"adapter": {**dora, "bits": 8}})
+
+
+def test_a_net_that_says_something_else_in_few_bits_is_refused(wide: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = load_classifier(wide, ["a", "b"], adapter=plan(None).values()["adapter"])
+    monkeypatch.setattr(bits_module, "MOST", 1e-9)
+    with pytest.raises(ModelError, match="with its matrices in 4 bits a bert says something else"):
+        quantize(backbone.net, 4, "cpu", backbone.example())

@@ -82,6 +82,18 @@ def test_weights_that_changed_are_packed_as_they_now_are() -> None:
     assert float((after - before).norm() / before.norm()) > 0.1
 
 
+def test_what_was_asked_before_makes_no_difference() -> None:
+    """An adapted net of the same configuration has no plain layers; what was found of it is not the other's."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    _PAIRS.clear()
+    adapted: Any = inject_adapter_in_model(LoraConfig(target_modules=["dense"]), made("bert").bfloat16())
+    for net in (adapted, made("bert").bfloat16()):
+        with packing(net, EXAMPLE):
+            hidden(net, **EXAMPLE)
+    assert sorted(map(len, _PAIRS.values())) == [0, 2]
+
+
 def test_other_precisions_stay_as_they_are() -> None:
     net = made("bert")
     with packing(net, EXAMPLE):

@@ -1,6 +1,7 @@
 """Backbones: a pre-trained model, loaded, with its layers listed by depth, and cut in two at one of them."""
 
 from finetooth.backbones.adapt import body
+from finetooth.backbones.bits import in_bits, quantize
 from finetooth.backbones.causal import keeps_apart, load_causal, load_tuned_causal, read_at, written
 from finetooth.backbones.cut import Cut, cut, difference, ragged
 from finetooth.backbones.first import first_alone
@@ -32,6 +33,7 @@ __all__ = [
     "difference",
     "evaluating",
     "first_alone",
+    "in_bits",
     "int8",
     "keeps_apart",
     "layers",
@@ -48,6 +50,7 @@ __all__ = [
     "load_tuned_tagger",
     "movable",
     "packed",
+    "quantize",
     "ragged",
     "read_at",
     "recompute",

@@ -14,10 +14,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from finetooth import machine
 from finetooth.backbones.adapt import BESIDE, adapt, merge, prompted, save_adapter, unlearning, unwrapped, with_prompt
 from finetooth.backbones.attention import quicken
-from finetooth.backbones.bits import quantize
 from finetooth.backbones.first import shorten
 from finetooth.backbones.layers import Layers, layers
 from finetooth.backbones.preparation import Preparation
@@ -86,8 +84,10 @@ class Backbone:
                 base = self.net.get_base_model()
                 # Whoever reads these weights is to know that they are not all of it.
                 setattr(base.config, BESIDE, self.net.active_peft_config.num_virtual_tokens)
-                base.save_pretrained(folder, state_dict=unwrapped(self.net))
-                delattr(base.config, BESIDE)
+                try:
+                    base.save_pretrained(folder, state_dict=unwrapped(self.net))
+                finally:
+                    delattr(base.config, BESIDE)
             else:
                 self.net.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
@@ -187,8 +187,6 @@ def backbone(
     by_depth = found(net)
     if adapter is not None:
         by_depth = replace(by_depth, still=unlearning(net, by_depth, head=not task_type.endswith("LM")))
-        if adapter.get("bits") is not None:
-            quantize(net.to(machine.device()), adapter["bits"])
     return Backbone(
         net,
         tokenizer,

@@ -22,7 +22,7 @@ from finetooth.backbones.layers import stacks_of
 OPS: Any = torch.ops.mkldnn
 KINDS = {"none": "the error function", "tanh": "its approximation"}  # of GELU, as torch and oneDNN name them
 ROUNDING = 0.1  # share of how far rows differ, that bf16 in another order may come to
-_PAIRS: dict[tuple[type, str], dict[str, tuple[str, str]]] = {}  # found before, in this process
+_PAIRS: dict[tuple[type, str, tuple[str, ...]], dict[str, tuple[str, str]]] = {}  # found before, in this process
 
 
 @contextmanager
@@ -30,16 +30,17 @@ def packed(net: Any, example: Mapping[str, Tensor]) -> Iterator[None]:
     """In here the linear layers of a net's blocks answer so, where the machine has it; its weights must not change.
 
     What they say differs by the rounding of what stands before a GELU, which is no longer written. Whether a net has a
-    GELU right behind a product is looked at once of an architecture, on the `example`.
+    GELU right behind a product is looked at once of an architecture, on the `example`, which may be short. Meanwhile
+    the matrices of the blocks are there twice.
     """
     inside = tuple(f"{name}." for name, _ in stacks_of(net))
     there: dict[str, Any] = {
         name: each for name, each in net.named_modules() if name.startswith(inside) and _plain(each)
     }
-    if not there or not hasattr(OPS, "_linear_pointwise"):
+    if not there or not hasattr(OPS, "_linear_pointwise") or not OPS._is_mkldnn_bf16_supported():
         yield
         return
-    about = type(net), json.dumps(net.config.to_dict(), sort_keys=True, default=str)
+    about = type(net), json.dumps(net.config.to_dict(), sort_keys=True, default=str), tuple(there)
     if about not in _PAIRS:
         _PAIRS[about] = _pairs(net, inside, there, example)
     with instead(_quick(net, there, _PAIRS[about])):
@@ -82,11 +83,13 @@ def _pairs(
     """The linear layers whose outputs go into a GELU and nowhere else, its name and kind."""
     made: dict[str, list[Tensor]] = {}
     taken: dict[str, list[Tensor]] = {}
+    kinds = {name: kind for name, each in net.named_modules() if name.startswith(inside) and (kind := _gelu(each))}
+    if not kinds:
+        return {}
     handles = [
         layer.register_forward_hook(lambda _, args, output, name=name: made.setdefault(name, []).append(output))
         for name, layer in there.items()
     ]
-    kinds = {name: kind for name, each in net.named_modules() if name.startswith(inside) and (kind := _gelu(each))}
     handles += [
         net.get_submodule(name).register_forward_pre_hook(
             lambda _, args, name=name: taken.setdefault(name, []).append(args[0])
