@@ -141,10 +141,13 @@ def _each(
     elif next(net.parameters()).dtype == torch.float32:
         net = Twin(net, precision).net
     found: NDArray[Any] = np.zeros((0, 0))
-    done, chunks = 0, list(by_tokens(encoded.lengths, BUDGETS[device]))
-    example, _ = task.collate(encoded, chunks[-1][-2:], pad)
-    with torch.inference_mode(), evaluating(net), packed(net, for_network(example)):
-        for rows in chunks:
+    done = 0
+
+    def example() -> Inputs:
+        return for_network(task.collate(encoded, np.argsort(encoded.lengths, kind="stable")[:2], pad)[0])
+
+    with torch.inference_mode(), evaluating(net), packed(net, example):
+        for rows in by_tokens(encoded.lengths, BUDGETS[device]):
             inputs, targets = task.collate(encoded, rows, pad)
             there = {name: tensor.to(device) for name, tensor in inputs.items()}
             answers = ask(net, there, rows, targets.to(device)).cpu().numpy()

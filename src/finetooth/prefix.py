@@ -200,7 +200,6 @@ class Prefix:
             os.utime(store.path)
             if store.path not in self.told:
                 self.progress.say(f"frozen, and in the store already: {blocks} ({store.bytes / 1e6:,.0f} MB)")
-            self.told.add(store.path)
             return store
         assert self.limit is not None
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -232,8 +231,8 @@ class Prefix:
                 f"{len(self.rows):,} rows, {store.bytes / 1e6:,.0f} MB"
             )
             rows = np.cumsum([0, *map(len, chunks)]).tolist()
-            example = self._inputs(net, self._spread()[:2])
-            with open(store.path, "ab") as file, torch.inference_mode(), evaluating(net), packed(net, example):
+            quick = packed(net, lambda: self._inputs(net, self._spread()[:2]))
+            with open(store.path, "ab") as file, torch.inference_mode(), evaluating(net), quick:
                 file.truncate(int(ends[done]))
                 self.progress.stored(0, rows[-1] - rows[done])
                 for number, chunk in enumerate(chunks[done:], start=done + 1):

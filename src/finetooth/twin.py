@@ -35,8 +35,9 @@ class Twin:
             for module in master.modules():
                 for own in module.parameters(recurse=False):
                     if not own.is_floating_point():
-                        kept[id(own)] = own  # of few bits, and never changed: one and the same too, as are its scales
-                        kept[id(getattr(module, "state", None))] = getattr(module, "state", None)
+                        # Of few bits, and never changed: one and the same too, as are its scales.
+                        for same in (own, getattr(module, "state", None)):
+                            kept[id(same)] = same
                     elif own.dtype == torch.float32 and not (isinstance(module, FP32) or depthwise(module)):
                         kept[id(own)] = nn.Parameter(own.detach().bfloat16(), requires_grad=own.requires_grad)
             self.net = deepcopy(master, kept)

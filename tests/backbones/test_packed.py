@@ -44,7 +44,7 @@ def test_packed_products_say_the_same_to_a_rounding(kind: str) -> None:
     net = net.bfloat16()
     _PAIRS.clear()
     before = hidden(net, **EXAMPLE)
-    with packing(net, EXAMPLE):
+    with packing(net, lambda: EXAMPLE):
         during = hidden(net, **EXAMPLE)
         assert sum("forward" in vars(module) for module in net.modules()) > 4, "the products are others meanwhile"
     assert [len(pairs) for pairs in _PAIRS.values()] == [PAIRS[kind]]
@@ -62,7 +62,7 @@ def test_an_image_network_is_packed_too() -> None:
     example = {"pixel_values": torch.randn(2, 3, 32, 32).bfloat16()}
     _PAIRS.clear()
     before = hidden(net, **example)
-    with packing(net, example):
+    with packing(net, lambda: example):
         during = hidden(net, **example)
     assert [len(pairs) for pairs in _PAIRS.values()] == [net.config.num_hidden_layers]
     assert 0 < float((during - before).norm() / before.norm()) < 0.02
@@ -70,13 +70,13 @@ def test_an_image_network_is_packed_too() -> None:
 
 def test_weights_that_changed_are_packed_as_they_now_are() -> None:
     net = made("bert").bfloat16()
-    with packing(net, EXAMPLE):
+    with packing(net, lambda: EXAMPLE):
         before = hidden(net, **EXAMPLE)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.mul_(1.5)
     plain = hidden(net, **EXAMPLE)
-    with packing(net, EXAMPLE):
+    with packing(net, lambda: EXAMPLE):
         after = hidden(net, **EXAMPLE)
     assert float((after - plain).norm() / plain.norm()) < 0.05
     assert float((after - before).norm() / before.norm()) > 0.1
@@ -89,14 +89,14 @@ def test_what_was_asked_before_makes_no_difference() -> None:
     _PAIRS.clear()
     adapted: Any = inject_adapter_in_model(LoraConfig(target_modules=["dense"]), made("bert").bfloat16())
     for net in (adapted, made("bert").bfloat16()):
-        with packing(net, EXAMPLE):
+        with packing(net, lambda: EXAMPLE):
             hidden(net, **EXAMPLE)
     assert sorted(map(len, _PAIRS.values())) == [0, 2]
 
 
 def test_other_precisions_stay_as_they_are() -> None:
     net = made("bert")
-    with packing(net, EXAMPLE):
+    with packing(net, lambda: EXAMPLE):
         assert not any("forward" in vars(module) for module in net.modules())
 
 
@@ -132,7 +132,7 @@ def test_a_gelu_stays_where_it_is_when_something_else_reads_what_is_before_it(tw
     _PAIRS.clear()
     with torch.inference_mode():
         before = net(**states).logits
-        with packing(net, states):
+        with packing(net, lambda: states):
             during = net(**states).logits
     assert [len(pairs) for pairs in _PAIRS.values()] == [0 if twice else 2]
     torch.testing.assert_close(during, before, rtol=0.02, atol=0.02)

@@ -34,6 +34,7 @@ def adapt(net: Any, adapter: Mapping[str, Any], task_type: str, example: Mapping
     `adapter` is the plan's, with PEFT's names, as is `task_type`; the net takes the `example`. Raises PlanError where
     it does not fit the net.
     """
+    hush()
     if adapter["type"] != "lora":
         return _prompted(net, adapter, task_type, example)
     _put_beside(net, adapter, task_type)
@@ -71,6 +72,7 @@ def with_prompt(net: Any, folder: Path) -> Any:
                 f"what the model says without them means nothing. Put the run's folder `adapter` back beside `model`."
             )
         return net
+    hush()
     from peft import PeftConfig, PeftModel
 
     if not PeftConfig.from_pretrained(folder).is_prompt_learning:
@@ -146,7 +148,6 @@ def _put_beside(net: Any, adapter: Mapping[str, Any], task_type: str) -> None:
     Without `target_modules` every linear layer of a block has one (Dettmers et al. 2023, QLoRA, section 4). Raises
     PlanError for target_modules that no block has.
     """
-    hush()
     from peft import LoraConfig, inject_adapter_in_model
 
     linear = {
@@ -211,8 +212,8 @@ def merge(net: Any, example: Mapping[str, Tensor]) -> float:
     """Add the adapters to the matrices beside which they stand, in place; the largest difference of a logit.
 
     Matrices of few bits become those of the numbers that they stand for; with 8 bits what goes into a product was
-    rounded as well, and is no longer. Raises ModelError where the merged network
-    says something else than the adapted one.
+    rounded as well, and is no longer. Raises ModelError where the merged network says something else than the adapted
+    one.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 

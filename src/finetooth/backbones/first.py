@@ -6,7 +6,6 @@ tokens have seen each other, it does to each for itself: two thirds of its produ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from finetooth.backbones.cut import state_of, with_state
-from finetooth.backbones.layers import Layers, evaluating, stack_of
+from finetooth.backbones.layers import Layers, architecture, evaluating, stack_of
 
 _ALONE: ContextVar[bool] = ContextVar("the first token alone", default=False)
 _PARTS: dict[tuple[type, str], str | None] = {}  # found before, in this process
@@ -48,10 +47,10 @@ def shorten(net: Any, layers: Layers, example: Mapping[str, Tensor]) -> None:
 
     Which part of the last block that takes is asked once of an architecture, as its configuration has it.
     """
-    about = json.dumps({k: v for k, v in net.config.to_dict().items() if "drop" not in k}, sort_keys=True, default=str)
-    if (type(net), about) not in _PARTS:
-        _PARTS[type(net), about] = _part(net, layers, example)
-    name = _PARTS[type(net), about]
+    about = architecture(net)
+    if about not in _PARTS:
+        _PARTS[about] = _part(net, layers, example)
+    name = _PARTS[about]
     if name is not None:
         stack_of(net)[1][-1].get_submodule(name).register_forward_hook(_first)
 

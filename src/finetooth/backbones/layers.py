@@ -8,6 +8,7 @@ DeBERTa's rel_embeddings and convolution), stands below that block.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,12 @@ def layers(net: nn.Module, example: Mapping[str, Tensor]) -> Layers:
     # What stands around a stack does by itself what comes before the first block: BART's dropout of its embeddings.
     modules |= {name.rpartition(".")[0]: inside[f"{name}.0"] + 1 for name, _ in stacks if "." in name}
     return Layers(("head", *reversed(places), "embeddings"), parameters, modules)
+
+
+def architecture(net: Any) -> tuple[type, str]:
+    """What tells one network from another, their weights aside: how large it is, what its head is for; no dropout."""
+    config = {key: value for key, value in net.config.to_dict().items() if "drop" not in key}
+    return type(net), json.dumps(config, sort_keys=True, default=str)
 
 
 def stacks_of(net: Any) -> list[tuple[str, nn.ModuleList]]:

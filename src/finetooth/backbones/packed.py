@@ -7,7 +7,6 @@ minute. It is for a net that answers: weights that learn would have to be brough
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from finetooth.backbones.cut import apart, instead, told
-from finetooth.backbones.layers import stacks_of
+from finetooth.backbones.layers import architecture, stacks_of
 
 OPS: Any = torch.ops.mkldnn
 KINDS = {"none": "the error function", "tanh": "its approximation"}  # of GELU, as torch and oneDNN name them
@@ -26,12 +25,12 @@ _PAIRS: dict[tuple[type, str, tuple[str, ...]], dict[str, tuple[str, str]]] = {}
 
 
 @contextmanager
-def packed(net: Any, example: Mapping[str, Tensor]) -> Iterator[None]:
+def packed(net: Any, example: Callable[[], Mapping[str, Tensor]]) -> Iterator[None]:
     """In here the linear layers of a net's blocks answer so, where the machine has it; its weights must not change.
 
     What they say differs by the rounding of what stands before a GELU, which is no longer written. Whether a net has a
-    GELU right behind a product is looked at once of an architecture, on the `example`, which may be short. Meanwhile
-    the matrices of the blocks are there twice.
+    GELU right behind a product is looked at once of an architecture, on what `example` makes: two short rows will do.
+    Meanwhile the matrices of the blocks are there twice.
     """
     inside = tuple(f"{name}." for name, _ in stacks_of(net))
     there: dict[str, Any] = {
@@ -40,9 +39,9 @@ def packed(net: Any, example: Mapping[str, Tensor]) -> Iterator[None]:
     if not there or not hasattr(OPS, "_linear_pointwise") or not OPS._is_mkldnn_bf16_supported():
         yield
         return
-    about = type(net), json.dumps(net.config.to_dict(), sort_keys=True, default=str), tuple(there)
+    about = *architecture(net), tuple(there)
     if about not in _PAIRS:
-        _PAIRS[about] = _pairs(net, inside, there, example)
+        _PAIRS[about] = _pairs(net, inside, there, example())
     with instead(_quick(net, there, _PAIRS[about])):
         yield
 
