@@ -6,10 +6,11 @@ for, batch 16 accumulated 4 times, 5e-5, warm-up of a tenth, 3 epochs, best mode
 learning rate, batch and epochs, `trainer tuned, as large` besides with images as large as ours. Same rows, split,
 checkpoint and machine. The clock runs from the folder to the saved best model; test rows are scored after it stopped.
 
-`lora`: questions about a passage (DisflQA) with SmolLM2-135M, recipes/instruction.yaml beside TRL's SFTTrainer. `trl`
-is as its documentation advises for adapters (LoraConfig as it is, 1e-4, all else at its defaults: batch 8, 3 epochs,
-bf16, activation checkpointing), `trl tuned` with our rank, target layers, learning rate, batch and epochs and without
-checkpointing. Both answer the sealed rows by the same code.
+`lora`: questions about a passage (DisflQA) with SmolLM2-135M, recipes/instruction.yaml, as it is and with `every block`
+adapted instead of the upper third, beside TRL's SFTTrainer. `trl` is as its documentation advises for adapters
+(LoraConfig as it is, 1e-4, all else at its defaults: batch 8, 3 epochs, bf16, activation checkpointing), `trl tuned`
+with our rank, target layers, learning rate, batch and epochs and without checkpointing. All answer the sealed rows by
+the same code.
 
 Each run is a process of its own, kept at once in results/tasks.json under its part with its commit, and not run again
 when it is there; runs on fewer rows are kept apart. A part is a function in PARTS: side, seed, rows -> a result.
@@ -201,7 +202,11 @@ def lora(side: str, seed: int, rows: int | None) -> dict[str, Any]:
     plan = ft.Plan.read(RECIPES / "instruction.yaml").model_copy(update={"seed": seed})
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        return our_lora(table, plan, rows, out) if side == "finetooth" else trl_lora(table, plan, rows, out, side)
+        if side.startswith("trl"):
+            return trl_lora(table, plan, rows, out, side)
+        if side.endswith("every block"):
+            plan = plan.model_copy(update={"freeze": 0})
+        return our_lora(table, plan, rows, out)
 
 
 @dataclass(frozen=True)
@@ -214,7 +219,7 @@ class Part:
 
 PARTS = {
     "images": Part(("finetooth", "trainer guide", "trainer tuned", "trainer tuned, as large"), images),
-    "lora": Part(("finetooth", "trl", "trl tuned"), lora),
+    "lora": Part(("finetooth", "finetooth, every block", "trl", "trl tuned"), lora),
 }
 
 

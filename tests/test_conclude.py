@@ -19,7 +19,10 @@ from finetooth.baselines import budget
 from finetooth.conclude import kept_probe
 from finetooth.decide import cooled
 from finetooth.errors import DataError, NonFiniteLoss, PlanError, RunError
+from finetooth.prefix import Ask
+from finetooth.prepare import Job
 from finetooth.progress import Silent
+from finetooth.table import Answers
 from tests import tiny
 
 train_module = import_module("finetooth.train")
@@ -152,6 +155,32 @@ def test_transformers_alone_gives_the_calibrated_probabilities(judged: ft.Run, m
     before, after = calibration["validation"]["before"], calibration["validation"]["after"]
     assert after["loss"] < before["loss"]
     assert np.allclose(cooled(p, 1 / calibration["temperature"]).decided, p.decided)
+
+
+@pytest.mark.parametrize(("precision", "asked"), [("fp32", None), ("bf16", "fp32")])
+def test_the_evaluation_of_the_best_model_gives_the_temperature(
+    precision: str,
+    asked: str | None,
+    many: Path,
+    tiny_bert: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks, look = list[str | None](), Job.look
+
+    def watched(job: Job, net: torch.nn.Module, precision: str | None = None, ask: Ask | None = None) -> Answers:
+        looks.append(precision)
+        return look(job, net, precision, ask)
+
+    monkeypatch.setattr(Job, "look", watched)
+    plan = ft.Plan.of({**PLAN, "precision": precision})
+    run = ft.train(ft.read(many), plan, model=str(tiny_bert), out=tmp_path / "run")
+    # An evaluation for each epoch, and the exact answers of what is saved; there is no other.
+    assert looks == [*[None] * len(run.epochs), asked]
+    report = run.json("report.json")
+    (best,) = (epoch for epoch in run.epochs if epoch.step == report["best"]["step"])
+    assert report["calibration"]["temperature"] != 1.0
+    assert report["calibration"]["temperature"] == pytest.approx(best.scores["temperature"], rel=1e-4)
 
 
 def test_the_plan_can_leave_probabilities_as_they_are(reviews: Path, tiny_bert: Path, tmp_path: Path) -> None:

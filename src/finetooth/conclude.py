@@ -37,13 +37,14 @@ TOKENS = 16  # in each
 BY_LABEL = "macro_f1"  # what thresholds of labels are fitted for, one by one
 
 
-def settle(job: Job) -> tuple[Job, Answers | None, dict[str, Any] | None]:
+def settle(job: Job, scores: Mapping[str, float]) -> tuple[Job, Answers | None, dict[str, Any] | None]:
     """The net as it will be saved; where that was asked, what it then says of the validation rows, and the calibration.
 
+    `scores` are those of the evaluation that chose it.
     A net that learnt standardised numbers speaks in their unit from here on, as does the job that comes back.
     """
     if job.task.kind == "one-of":
-        return job, *calibrate(job)
+        return job, *calibrate(job, scores.get("temperature"))
     if job.scale is not None:
         moved = unstandardize(job.backbone.net, job.scale.mean, job.scale.deviation, _example(job))
         assert moved, "the task looked at the head when it loaded the model"
@@ -51,21 +52,26 @@ def settle(job: Job) -> tuple[Job, Answers | None, dict[str, Any] | None]:
     return job, None, None
 
 
-def calibrate(job: Job) -> tuple[Predictions, dict[str, Any]]:
-    """What the net says of the validation rows once a temperature is divided into its last layer."""
-    p = job.look(job.backbone.net)
-    assert isinstance(p, Predictions), "classes have probabilities"
-    told = {"temperature": 1.0, "rows": len(p.ids)}
+def calibrate(job: Job, found: float | None) -> tuple[Predictions | None, dict[str, Any]]:
+    """Divide a temperature into the net's last layer; what it then says of the validation rows, where that was asked.
+
+    The temperature is what the evaluation of this very net `found`; exact answers are asked for once, here or later.
+    """
+    p, told = None, {"temperature": 1.0, "rows": len(job.validation)}
+    if job.plan.precision == "fp32" or (found is None and job.plan.calibrate):
+        p = job.look(job.backbone.net)
+        assert isinstance(p, Predictions), "classes have probabilities"
     if not job.plan.calibrate:
         return p, {**told, "applied": "not applied: the plan says calibrate: false"}
-    if len(p.ids) < decide.FEWEST:
+    if len(job.validation) < decide.FEWEST:
         return p, {**told, "applied": f"not applied: fewer than {decide.FEWEST} validation rows"}
-    found = decide.temperature(p)
-    if found == 1.0:
+    found = found if p is None else decide.temperature(p)
+    if found is None or found == 1.0:
         return p, {**told, "applied": "not applied: the probabilities are as honest as these rows can tell"}
     if not cool(job.backbone.net, len(job.names), found, _example(job)):
         return p, {**told, "applied": "not applied: the last layer of this network could not be identified"}
-    return decide.cooled(p, found), {**told, "temperature": found, "applied": "in the last layer"}
+    p = None if p is None else decide.cooled(p, found)
+    return p, {**told, "temperature": found, "applied": "in the last layer"}
 
 
 def _example(job: Job) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ frozen network makes of the rows, a linear probe. Of numbers there is ridge regr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -163,12 +164,17 @@ def said(model: Model, matrix: Any, classes: int) -> Probabilities:
 def out_of_fold(matrix: Any, targets: Numbers, folds: Numbers, classes: int, keys: Keys, fit: Fit) -> Probabilities:
     """What models that did not see a row's fold say of it, shape (rows, classes); uniform where none could be fitted.
 
-    The rows are fitted in an order that their `keys` decide, whatever the order in which they stand.
+    The rows are fitted in an order that their `keys` decide, whatever the order in which they stand; the folds side by
+    side, since what takes the time in a fit is one thread that lets others run.
     """
     found = np.full((len(targets), classes), 1.0 / classes)
     order = np.lexsort((targets, keys))
-    for fold in range(int(folds.max()) + 1):
+
+    def ask(fold: int) -> None:
         seen, asked = order[folds[order] != fold], np.flatnonzero(folds == fold)
         if len(np.unique(targets[seen])) >= 2 and len(asked):
             found[asked] = said(fit(matrix[seen], targets[seen]), matrix[asked], classes)
+
+    with ThreadPoolExecutor(2) as pool:  # more would take room: a class of a fit is 4 MB of numbers
+        list(pool.map(ask, range(int(folds.max()) + 1)))
     return found

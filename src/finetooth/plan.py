@@ -131,7 +131,7 @@ class Lora(Section):
     """Small matrices beside those of the blocks learn in their place; PEFT's names."""
 
     type: Literal["lora"] = "lora"
-    """The kind of adapter: lora; of a network that reads texts prompt, prefix or p-tuning as well."""
+    """The kind of adapter: lora; of texts prompt, prefix or p-tuning as well, of images prompt or p-tuning."""
     r: Annotated[Whole, Field(ge=1)] = 8
     """The rank of the small matrices."""
     lora_alpha: Annotated[Number, Field(gt=0)] | None = None
@@ -150,14 +150,14 @@ class Lora(Section):
 
 
 class Soft(Section):
-    """Virtual tokens that learn before each text, while the network stays as it is."""
+    """Virtual tokens that learn before each text or behind each image's own, while the network stays as it is."""
 
     num_virtual_tokens: Annotated[Whole, Field(ge=1)] = 20
-    """Of prompt, prefix and p-tuning: how many tokens that are no words stand before each text."""
+    """Of prompt, prefix and p-tuning: how many tokens that are no words stand in each row."""
 
 
 class Prompt(Soft):
-    """Their embeddings learn, beginning with those of words drawn at random."""
+    """Their embeddings learn, beginning with those of words drawn at random; of images, with small random numbers."""
 
     type: Literal["prompt"] = "prompt"
     """The kind of adapter."""
@@ -322,7 +322,7 @@ class Plan(Section):
     """Chooses the epoch that is kept. A metric of your own is module:name, with --allow-code module."""
     adapter: Annotated[Adapter | None, BeforeValidator(_spelt_out)] = None
     """Leave the pre-trained weights as they are and learn small matrices beside them, {type: lora, r: 8}, which are
-    merged into the saved model; or tokens before each text, {type: prompt, num_virtual_tokens: 20}, which cannot be.
+    merged into the saved model; or tokens in each row, {type: prompt, num_virtual_tokens: 20}, which cannot be.
     Both are kept as PEFT has them."""
     threshold: str | dict[str, dict[str, Number]] = "argmax"
     """How probabilities become answers: argmax (the likeliest; of several labels those from a half on), auto or a

@@ -19,7 +19,7 @@ from finetooth.backbones import Backbone, Layers, at_size, by_batch, keeps_apart
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
-from finetooth.decide import UNMOVED
+from finetooth.decide import UNMOVED, temperature
 from finetooth.errors import DataError, ModelError, PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.likeness import Seen, see
@@ -34,7 +34,7 @@ from finetooth.rates import Rate
 from finetooth.readers import read
 from finetooth.seeds import numbers, row_keys
 from finetooth.slices import refuse_unknown
-from finetooth.table import Answers, Split, Table
+from finetooth.table import Answers, Predictions, Split, Table
 from finetooth.tags import flat
 from finetooth.tasks import Encoded, Task, fitting, named, reach, reading
 
@@ -196,8 +196,10 @@ class Job:
         return p if self.scale is None else p.about(p.ids, p.labels, self.scale.restored(p.said))
 
     def scores(self, net: nn.Module, ask: Ask | None = None) -> dict[str, float]:
-        """Every metric on the validation rows."""
-        return self.scored(self.look(net, ask=ask))
+        """Every metric on the validation rows, and the temperature of probabilities that would be honest there."""
+        p = self.look(net, ask=ask)
+        honest = {"temperature": temperature(p)} if isinstance(p, Predictions) and self.plan.calibrate else {}
+        return self.scored(p) | honest
 
     def scored(self, p: Answers) -> dict[str, float]:
         """Every metric of these answers, and their loss where it is none of the metrics."""

@@ -145,7 +145,7 @@ def _train(
     seconds["train"] += perf_counter() - clock
     state.optimizer.state.clear()  # the moments have done their work; the report needs room
     machine.release()
-    _end(run, table, job, seconds, progress, again)
+    _end(run, table, job, best, seconds, progress, again)
     return run
 
 
@@ -169,16 +169,17 @@ def _end(
     run: Run,
     table: Table,
     job: Job,
+    best: Epoch,
     seconds: dict[str, float],
     progress: Progress,
     again: Callable[[Run, Plan], None] | None,
 ) -> None:
     """The model, what it says of the validation rows as it was saved, the baselines, and the report."""
     clock = perf_counter()
-    job, p, calibration = settle(job)
+    job, p, calibration = settle(job, best.scores)
     if job.backbone.adapted:
         job.backbone.save_adapter(run.adapter)
-        how = "it stands before the texts of the saved model, whose blocks are as they were"
+        how = "its tokens stand in each row, and the saved model's blocks are as they were"
         if not job.backbone.prompted:
             how = f"merged into the saved model, to {job.backbone.merge():.1g} a logit"
         progress.say(f"{run.adapter}: the adapter as PEFT reads it; {how}")

@@ -164,7 +164,7 @@ def test_numbers_and_several_labels_are_read_in_windows_too(
     for _ in fit(job.state(), job.batches, job.recipe, job.scores):
         pass
     before = job.look(job.backbone.net).said
-    settled = settle(job)[0]
+    settled = settle(job, {})[0]
     np.testing.assert_allclose(settled.look(settled.backbone.net).said, before, atol=1e-3)
 
 

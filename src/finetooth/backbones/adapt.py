@@ -1,4 +1,4 @@
-"""Adapters: small matrices beside the pre-trained ones, or tokens before each text, learn in place of the network.
+"""Adapters: small matrices beside the pre-trained ones, or virtual tokens in each row, learn in place of the network.
 
 PEFT makes them and names their files. Hu et al. 2022 (LoRA), section 4.1; with `use_dora` Liu et al. 2024 (DoRA),
 section 4.1; with `use_rslora` Kalajdzievski 2023 (A Rank Stabilization Scaling Factor), section 3.2. Of tokens: Lester
@@ -18,21 +18,22 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from finetooth.backbones import visual_prompt
 from finetooth.backbones.bits import hush, restore
 from finetooth.backbones.layers import Layers, evaluating, layers, stacks_of
 from finetooth.errors import ModelError, PlanError, nearest
 
 MARKS = ("lora_", "prompt_encoder.")  # in the names of the parameters that PEFT brings
 READ_TOKENS = ("CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS")  # the tasks of PEFT whose texts can have tokens put before them
-BESIDE = "num_virtual_tokens"  # in the configuration of what was saved without the tokens that stand before its texts
+BESIDE = "num_virtual_tokens"  # in the configuration of what was saved without the tokens that stand in its rows
 LEARNT, UNLEARNT = ".modules_to_save.default", ".original_module"  # what PEFT puts around a head, and keeps of it
 
 
-def adapt(net: Any, adapter: Mapping[str, Any], task_type: str, example: Mapping[str, Tensor]) -> Any:
-    """The net with an adapter: beside the matrices of every block, in place, or as tokens before each text, around it.
+def adapt(net: Any, adapter: Mapping[str, Any], task_type: str | None, example: Mapping[str, Tensor]) -> Any:
+    """The net with an adapter: beside the matrices of every block, in place, or as tokens in each row, around it.
 
-    `adapter` is the plan's, with PEFT's names, as is `task_type`; the net takes the `example`. Raises PlanError where
-    it does not fit the net.
+    `adapter` is the plan's, with PEFT's names, as is `task_type`, None for what sees images; `example` is what the net
+    takes. Raises PlanError where it does not fit the net.
     """
     hush()
     if adapter["type"] != "lora":
@@ -42,12 +43,12 @@ def adapt(net: Any, adapter: Mapping[str, Any], task_type: str, example: Mapping
 
 
 def prompted(net: Any) -> bool:
-    """Whether what learns are tokens before each text."""
+    """Whether what learns are tokens in each row."""
     return any(config.is_prompt_learning for config in getattr(net, "peft_config", {}).values())
 
 
 def body(net: Any, inputs: Mapping[str, Tensor]) -> Tensor:
-    """What the network makes of each token or place below its head; tokens before a text have no place in it."""
+    """What the network makes of each token or place below its head; tokens that are no words have no place in it."""
     if not prompted(net):
         found: Tensor = net.base_model(**inputs)[0]
         return found
@@ -57,6 +58,8 @@ def body(net: Any, inputs: Mapping[str, Tensor]) -> Tensor:
         net(**inputs)
     finally:
         handle.remove()
+    if "input_ids" not in inputs:  # behind an image's own
+        return left[0][:, : -net.active_peft_config.num_virtual_tokens]
     return left[0][:, -inputs["input_ids"].shape[1] :]
 
 
@@ -68,8 +71,8 @@ def with_prompt(net: Any, folder: Path) -> Any:
     if not (folder / "adapter_config.json").is_file():
         if hasattr(net.config, BESIDE):
             raise ModelError(
-                f"{folder}: not there; {getattr(net.config, BESIDE)} tokens that learnt stood before each text, and "
-                f"what the model says without them means nothing. Put the run's folder `adapter` back beside `model`."
+                f"{folder}: not there; {getattr(net.config, BESIDE)} tokens that learnt stood in each row, and what "
+                f"the model says without them means nothing. Put the run's folder `adapter` back beside `model`."
             )
         return net
     hush()
@@ -78,12 +81,18 @@ def with_prompt(net: Any, folder: Path) -> Any:
     if not PeftConfig.from_pretrained(folder).is_prompt_learning:
         return net
     with _without_warning():
-        return PeftModel.from_pretrained(net, folder)
+        found = PeftModel.from_pretrained(net, folder)
+    if found.peft_config["default"].task_type is None:
+        visual_prompt.put_behind(found)
+    return found
 
 
-def _prompted(net: Any, adapter: Mapping[str, Any], task_type: str, example: Mapping[str, Tensor]) -> Any:
+def _prompted(net: Any, adapter: Mapping[str, Any], task_type: str | None, example: Mapping[str, Tensor]) -> Any:
     from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 
+    if task_type is None:
+        with _without_warning():
+            return visual_prompt.prompted(net, adapter, _heads(net, example), example)
     kind, how = adapter["type"], {key: value for key, value in adapter.items() if key != "type"}
     if task_type not in READ_TOKENS or net.config.is_encoder_decoder:
         raise PlanError(
@@ -142,7 +151,7 @@ def _without_warning() -> Iterator[None]:
         yield
 
 
-def _put_beside(net: Any, adapter: Mapping[str, Any], task_type: str) -> None:
+def _put_beside(net: Any, adapter: Mapping[str, Any], task_type: str | None) -> None:
     """An adapter beside the matrices of every block; at first it changes nothing.
 
     Without `target_modules` every linear layer of a block has one (Dettmers et al. 2023, QLoRA, section 4). Raises

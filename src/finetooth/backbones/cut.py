@@ -81,7 +81,7 @@ class Cut:
         blocks = blocks_of(net, self.stack)
         if self.blocks < len(blocks):
             handle = blocks[self.blocks].register_forward_pre_hook(
-                lambda module, args, named: _with_first(args, named, change), with_kwargs=True
+                lambda module, args, named: with_first(args, named, change), with_kwargs=True
             )
         else:
             handle = blocks[-1].register_forward_hook(lambda module, args, output: with_state(output, change))
@@ -203,7 +203,7 @@ class _Seen:
         def hook(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
             self.calls.append(i)
             if i == 0 and self.first is None:
-                _with_first(args, named, self._entered)
+                with_first(args, named, self._entered)
             rest = output[1:] if isinstance(output, tuple) else ()
             self.made = self.made if i else [*rest]
             known = zip(rest, self.made, strict=False)
@@ -223,7 +223,7 @@ class _Seen:
         return hook
 
 
-def _with_first(
+def with_first(
     args: tuple[Any, ...], named: dict[str, Any], change: Callable[[Tensor], Tensor]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a block with its hidden state, the first of them, changed."""

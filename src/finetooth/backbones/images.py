@@ -10,6 +10,7 @@ from typing import Any, Unpack
 import torch
 from torch import nn
 
+from finetooth.backbones.adapt import with_prompt
 from finetooth.backbones.efficientnet_lite import spare_open_gates
 from finetooth.backbones.layers import Layers, evaluating
 from finetooth.backbones.load import (
@@ -49,8 +50,7 @@ def load_image_classifier(model: str, names: list[str], **how: Unpack[How]) -> B
         limit=preparation.patches,
         content=preparation.content,
         answers=answers,
-        # PEFT has no name of its own for images; what it asks the name for is how to wrap, and nothing is wrapped.
-        task_type="FEATURE_EXTRACTION",
+        task_type=None,
     )
     side = how.get("image_size")
     return made if side is None else at_size(made, side)
@@ -78,6 +78,7 @@ def load_tuned_images(folder: Path) -> tuple[Any, Preparation]:
 
     with reading_tuned(folder):
         net = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        net = with_prompt(net, folder.parent / "adapter")
     preparation = _preparation(str(folder), str(folder))
     _quickened_for_images(net, preparation, str(folder))
     return net.eval(), preparation

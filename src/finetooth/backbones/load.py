@@ -77,7 +77,7 @@ class Backbone:
     def save(self, folder: Path) -> None:
         """A model directory that transformers loads alone; adapters have to be merged before.
 
-        Tokens before each text are not in it: they cannot be merged into any matrix.
+        Tokens in each row are not in it: they cannot be merged into any matrix.
         """
         with quiet():
             if self.prompted:
@@ -99,12 +99,13 @@ class Backbone:
 
     @property
     def prompted(self) -> bool:
-        """Whether the adapter is tokens before each text."""
+        """Whether the adapter is tokens in each row."""
         return prompted(self.net)
 
     def save_adapter(self, folder: Path) -> None:
         """What learnt, as PEFT reads it."""
-        save_adapter(self.net, self.layers, str(located(self.source)), folder)
+        source = located(self.source, images=isinstance(self.tokenizer, Preparation))
+        save_adapter(self.net, self.layers, str(source), folder)
 
     def merge(self) -> float:
         """Add the adapters to the matrices beside which they stand; the largest difference of a logit."""
@@ -172,11 +173,11 @@ def backbone(
     limit: int,
     content: str,
     answers: bool,
-    task_type: str,
+    task_type: str | None,
 ) -> Backbone:
     """A loaded network, adapted where that is asked for, and its layers told apart by `found`.
 
-    `content` is all that decides what the tokenizer makes of a row.
+    `content` is all that decides what the tokenizer makes of a row; of images there is no `task_type`.
     """
     vars(net.config).pop(BESIDE, None)
     digest, adapter = _weights_digest(net), how.get("adapter")
@@ -185,13 +186,14 @@ def backbone(
             torch.manual_seed(number(how.get("seed", 0), "adapter"))
             net = adapt(net, adapter, task_type, example_of(net, tokenizer))
     by_depth = found(net)
+    virtual = ((adapter or {}).get("num_virtual_tokens") or 0) if task_type is not None else 0  # an image has no limit
     if adapter is not None:
-        by_depth = replace(by_depth, still=unlearning(net, by_depth, head=not task_type.endswith("LM")))
+        by_depth = replace(by_depth, still=unlearning(net, by_depth, head=not (task_type or "").endswith("LM")))
     return Backbone(
         net,
         tokenizer,
         by_depth,
-        limit - ((adapter or {}).get("num_virtual_tokens") or 0),
+        limit - virtual,
         model,
         weights_digest=digest,
         tokenizer_digest=sha256(content.encode("utf-8", "surrogatepass")).hexdigest(),

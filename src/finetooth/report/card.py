@@ -19,10 +19,16 @@ net = AutoModelForSeq2SeqLM.from_pretrained("path/to/this/directory")
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/directory")
 inputs = tokenizer("a text like those of the data set", return_tensors="pt")
 print(tokenizer.decode(net.generate(**inputs, max_new_tokens=100)[0], skip_special_tokens=True))"""
-BEFORE = (
-    "These weights are not all of it: tokens that learnt stand before each text, in the folder `adapter` beside "
-    "this one; what the weights say without them means nothing."
+BESIDE = (
+    "These weights are not all of it: tokens that learnt, in the folder `adapter` beside this one, stand in each row; "
+    "what the weights say without them means nothing."
 )
+# PEFT puts tokens before words by itself, and beside nothing else.
+BEHIND = """blocks = max((m for m in classify.model.modules() if isinstance(m, torch.nn.ModuleList)), key=len)
+blocks[0].register_forward_pre_hook(
+    lambda block, args: (torch.cat([args[0], classify.model.get_prompt(len(args[0]))], dim=1), *args[1:])
+)
+"""
 MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -32,8 +38,9 @@ def card(report: Mapping[str, Any]) -> str:
     kind = "image" if pipeline.startswith("image") else "text"
     use = f'from transformers import pipeline\n\n{ask} = pipeline("{pipeline}", model="path/to/this/directory")\n'
     if _soft(report["plan"]["adapter"]):
-        use = f"from peft import PeftModel\n{use}"
+        use = ("import torch\n" if kind == "image" else "") + f"from peft import PeftModel\n{use}"
         use += f'{ask}.model = PeftModel.from_pretrained({ask}.model, "path/to/adapter").eval()\n'
+        use += BEHIND if kind == "image" else ""
     use += f"{ask}({asked})"
     header: dict[str, Any] = {
         "library_name": "transformers",
@@ -89,7 +96,7 @@ def card(report: Mapping[str, Any]) -> str:
                 _plain(words.what(report)),
                 *_labels(report["labels"]),
                 "## Use",
-                *([BEFORE] if _soft(report["plan"]["adapter"]) else []),
+                *([BESIDE] if _soft(report["plan"]["adapter"]) else []),
                 f"```python\n{WRITE if pipeline == 'text2text-generation' else use}\n```",
                 "## Scores",
                 _table(scores),
@@ -113,7 +120,7 @@ def card(report: Mapping[str, Any]) -> str:
 
 
 def _soft(adapter: Mapping[str, Any] | None) -> bool:
-    """Whether what learnt are tokens before each text."""
+    """Whether what learnt are tokens in each row."""
     return adapter is not None and "num_virtual_tokens" in adapter
 
 

@@ -1,0 +1,66 @@
+"""Virtual tokens of a network that sees images: they stand behind an image's own when these enter the first block.
+
+Jia et al. 2022 (Visual Prompt Tuning), section 3.2, shallow. PEFT makes the tokens and names their files; it puts them
+before words alone, so that here a hook does it, as in whatever reads such a model later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from finetooth.backbones.cut import with_first
+from finetooth.backbones.layers import evaluating, stack_of
+from finetooth.errors import PlanError
+
+
+class Behind:
+    """A hook of the first block. An object, since a copy of the network needs one that knows the copy."""
+
+    def __init__(self, net: Any) -> None:
+        self.net = net
+
+    def __call__(self, block: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        return with_first(args, named, lambda state: torch.cat([state, self.net.get_prompt(len(state))], dim=1))
+
+
+def put_behind(net: Any) -> None:
+    """Have the tokens that PEFT keeps beside the net stand in every image's sequence."""
+    stack_of(net)[1][0].register_forward_pre_hook(Behind(net), with_kwargs=True)
+
+
+def prompted(net: Any, adapter: Mapping[str, Any], heads: list[str], example: Mapping[str, Tensor]) -> Any:
+    """The net with tokens that learn, and these heads beside them; `adapter` is the plan's.
+
+    Raises PlanError where the net makes no sequence of an image, or none that may be longer.
+    """
+    from peft import PeftModel, PromptEncoderConfig, PromptTuningConfig
+
+    kind, how = adapter["type"], {key: value for key, value in adapter.items() if key != "type"}
+    config, width = {"prompt": PromptTuningConfig, "p-tuning": PromptEncoderConfig}.get(kind), _width(net)
+    unfit = PlanError(
+        f"adapter: there is no {kind} for a {net.config.model_type}; prompt and p-tuning are for networks that see an "
+        f"image as one sequence, whatever its length, as ViT and DeiT do. Take {{type: lora}} for this one."
+    )
+    if config is None or width is None:
+        raise unfit
+    net.config.vocab_size = 0  # PEFT asks for it, to find the words that there are not
+    try:
+        whole = PeftModel(net, config(**how, token_dim=width, modules_to_save=heads))
+        put_behind(whole)
+        with torch.inference_mode(), evaluating(whole):
+            whole(**example)
+    except (RuntimeError, ValueError) as error:  # windows, positions of pairs, maps instead of sequences
+        raise unfit from error
+    if kind == "prompt":
+        nn.init.xavier_uniform_(whole.prompt_encoder["default"].embedding.weight)
+    return whole
+
+
+def _width(net: Any) -> int | None:
+    """Of its tokens, where they all have one."""
+    width = getattr(net.config, "hidden_size", None)
+    return width if isinstance(width, int) else None
