@@ -59,8 +59,9 @@ def calibrate(job: Job, found: float | None) -> tuple[Predictions | None, dict[s
     """
     p, told = None, {"temperature": 1.0, "rows": len(job.validation)}
     if job.plan.precision == "fp32" or (found is None and job.plan.calibrate):
-        p = job.look(job.backbone.net)
-        assert isinstance(p, Predictions), "classes have probabilities"
+        seen = job.look(job.backbone.net)
+        assert isinstance(seen, Predictions), "classes have probabilities"
+        p = seen
     if not job.plan.calibrate:
         return p, {**told, "applied": "not applied: the plan says calibrate: false"}
     if len(job.validation) < decide.FEWEST:
