@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import pytest
+from scipy import sparse
 
 from finetooth import linear
 from finetooth.seeds import row_keys
@@ -25,6 +29,21 @@ def test_a_probe_says_nothing_it_learnt_from_the_row_itself() -> None:
     other = targets.copy()
     other[folds == 0] = (other[folds == 0] + 1) % 3
     assert np.array_equal(linear.out_of_fold(states, other, folds, 3, keys, fit)[folds == 0], p[folds == 0])
+
+
+def test_fits_side_by_side_say_what_they_say_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    states, targets = clouds(400, 30, 1.0)
+    matrix, keys, folds = sparse.csr_matrix(states / 50), row_keys(map(str, range(400))), np.arange(400) % 5
+    fit, several = linear.gradient_descent(3), list[int]()
+
+    def pool(threads: int) -> ThreadPoolExecutor:
+        several.append(threads)
+        return ThreadPoolExecutor(1 if len(several) == 2 else threads)
+
+    monkeypatch.setattr(linear, "ThreadPoolExecutor", pool)
+    together, apart = (linear.out_of_fold(matrix, targets % 2, folds, 2, keys, fit) for _ in range(2))
+    assert several == [2, 2] and len(np.unique(together[:, 0])) > 300
+    np.testing.assert_array_equal(together, apart)
 
 
 def test_a_class_that_a_fold_has_not_seen_is_said_to_be_impossible_there() -> None:

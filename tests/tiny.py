@@ -165,6 +165,8 @@ def image_config(kind: str, pixels: int = 32) -> Any:
     stages = {"depths": [1, 1, 2], "hidden_sizes": [8, 12, 16]}
     made = {
         "vit": lambda: tf.ViTConfig(**transformer),
+        "dinov2": lambda: tf.Dinov2Config(**transformer),
+        "beit": lambda: tf.BeitConfig(**transformer, use_relative_position_bias=True),
         "convnext": lambda: tf.ConvNextConfig(**stages, num_stages=3, patch_size=2, image_size=pixels),
         "resnet": lambda: tf.ResNetConfig(**stages, embedding_size=8, layer_type="basic"),
         "swin": lambda: tf.SwinConfig(

@@ -44,7 +44,7 @@ def settle(job: Job, scores: Mapping[str, float]) -> tuple[Job, Answers | None, 
     A net that learnt standardised numbers speaks in their unit from here on, as does the job that comes back.
     """
     if job.task.kind == "one-of":
-        return job, *calibrate(job, scores.get("temperature"))
+        return job, *calibrate(job, scores.get(decide.COOLING))
     if job.scale is not None:
         moved = unstandardize(job.backbone.net, job.scale.mean, job.scale.deviation, _example(job))
         assert moved, "the task looked at the head when it loaded the model"
@@ -55,7 +55,8 @@ def settle(job: Job, scores: Mapping[str, float]) -> tuple[Job, Answers | None, 
 def calibrate(job: Job, found: float | None) -> tuple[Predictions | None, dict[str, Any]]:
     """Divide a temperature into the net's last layer; what it then says of the validation rows, where that was asked.
 
-    The temperature is what the evaluation of this very net `found`; exact answers are asked for once, here or later.
+    The temperature is what the evaluation of this very net `found`. In fp32, and where none was found, the rows are
+    looked at; the exact answers of a net that computed in bf16 are asked of the saved one.
     """
     p, told = None, {"temperature": 1.0, "rows": len(job.validation)}
     if job.plan.precision == "fp32" or (found is None and job.plan.calibrate):

@@ -23,6 +23,7 @@ Values = NDArray[np.float64]
 
 COOLEST, HOTTEST = 0.1, 10.0
 NOISE = float(chi2.ppf(0.95, 1))  # twice the gain in log likelihood that one free number has by chance
+COOLING = "calibration_temperature"  # among the scores of an evaluation
 FEWEST = 100  # rows below which a temperature would be a guess
 FEWEST_OF_A_CLASS = 10  # and the weight of a class
 STEPS = np.linspace(-1.5, 1.5, 13)  # that the logarithm of a class's weight is tried at

@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.pipeline import make_pipeline
@@ -164,8 +165,8 @@ def said(model: Model, matrix: Any, classes: int) -> Probabilities:
 def out_of_fold(matrix: Any, targets: Numbers, folds: Numbers, classes: int, keys: Keys, fit: Fit) -> Probabilities:
     """What models that did not see a row's fold say of it, shape (rows, classes); uniform where none could be fitted.
 
-    The rows are fitted in an order that their `keys` decide, whatever the order in which they stand; the folds side by
-    side, since what takes the time in a fit is one thread that lets others run.
+    The rows are fitted in an order that their `keys` decide, whatever the order in which they stand. Where a fit is one
+    thread that lets others run, two go side by side.
     """
     found = np.full((len(targets), classes), 1.0 / classes)
     order = np.lexsort((targets, keys))
@@ -175,6 +176,7 @@ def out_of_fold(matrix: Any, targets: Numbers, folds: Numbers, classes: int, key
         if len(np.unique(targets[seen])) >= 2 and len(asked):
             found[asked] = said(fit(matrix[seen], targets[seen]), matrix[asked], classes)
 
-    with ThreadPoolExecutor(2) as pool:  # more would take room: a class of a fit is 4 MB of numbers
+    # Of more classes each takes room, and scikit-learn turns warnings off and on for the whole process.
+    with ThreadPoolExecutor(2 if classes == 2 and sparse.issparse(matrix) else 1) as pool:
         list(pool.map(ask, range(int(folds.max()) + 1)))
     return found

@@ -19,7 +19,7 @@ from finetooth.backbones import Backbone, Layers, at_size, by_batch, keeps_apart
 from finetooth.batches import Batches
 from finetooth.check import examine
 from finetooth.checks import Sample
-from finetooth.decide import UNMOVED, temperature
+from finetooth.decide import COOLING, UNMOVED, temperature
 from finetooth.errors import DataError, ModelError, PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.likeness import Seen, see
@@ -196,10 +196,14 @@ class Job:
         return p if self.scale is None else p.about(p.ids, p.labels, self.scale.restored(p.said))
 
     def scores(self, net: nn.Module, ask: Ask | None = None) -> dict[str, float]:
-        """Every metric on the validation rows, and the temperature of probabilities that would be honest there."""
+        """Every metric on the validation rows, and by what logits are to be divided if this net is saved.
+
+        In fp32 that is asked of the very answers that are kept of what is saved.
+        """
         p = self.look(net, ask=ask)
-        honest = {"temperature": temperature(p)} if isinstance(p, Predictions) and self.plan.calibrate else {}
-        return self.scored(p) | honest
+        if not isinstance(p, Predictions) or not self.plan.calibrate or self.plan.precision == "fp32":
+            return self.scored(p)
+        return self.scored(p) | {COOLING: temperature(p)}
 
     def scored(self, p: Answers) -> dict[str, float]:
         """Every metric of these answers, and their loss where it is none of the metrics."""

@@ -54,13 +54,13 @@ def test_lora_is_in_the_saved_model_and_loads_in_peft_alone(kind: str, folder: P
         assert [scores[name] for name in p.names] == pytest.approx(each.tolist(), abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["prompt", "p-tuning"])
+@pytest.mark.parametrize(("network", "kind"), [("vit", "prompt"), ("vit", "p-tuning"), ("dinov2", "prompt")])
 def test_virtual_tokens_learn_beside_the_head_and_the_cards_code_says_the_same(
-    kind: str, folder: Path, vit: Path, tmp_path: Path
+    network: str, kind: str, folder: Path, tmp_path: Path
 ) -> None:
-    table = ft.read(folder)
-    run = ft.train(table, plan(kind), model=str(vit), out=tmp_path / "run")
-    before = load_image_classifier(str(vit), ["a", "b"], adapter=plan(kind).values()["adapter"])
+    table, model = ft.read(folder), str(tiny.save_image_model(tmp_path / "model", network))
+    run = ft.train(table, plan(kind), model=model, out=tmp_path / "run")
+    before = load_image_classifier(model, ["a", "b"], adapter=plan(kind).values()["adapter"])
     after = load_tuned_images(run.model)[0]
     first, tuned = (dict(net.named_parameters()) for net in (before.net, after))
     moved = {name for name, each in tuned.items() if name not in first or not torch.equal(each, first[name])}
@@ -89,7 +89,9 @@ def test_virtual_tokens_learn_beside_the_head_and_the_cards_code_says_the_same(
         scores = {told["label"]: told["score"] for told in alone(file, top_k=None)}
         gaps.append(max(abs(scores[name] - own) for name, own in zip(p.names, each.tolist(), strict=True)))
     assert max(gaps) > 1e-4  # without the tokens it is another model
-    assert ft.evaluate(run)["verdict"]["says"]
+    report = ft.evaluate(run)
+    t = run.predictions("test")
+    assert report["test"]["accuracy"]["value"] == pytest.approx((t.decided == t.labels).mean())
     run.adapter.rename(tmp_path / "elsewhere")
     with pytest.raises(ModelError, match="3 tokens that learnt stood in each row"):
         load_tuned_images(run.model)
@@ -103,13 +105,22 @@ def test_a_stopped_run_ends_in_the_same_bits_in_bf16_and_folds_run(folder: Path,
     again = ft.train(table, asked, model=str(vit), out=tmp_path / "run", resume=True)
     first, second = (run.predictions("validation").probabilities for run in (whole, again))
     np.testing.assert_array_equal(first, second)
-    assert ft.validate(table, asked, model=str(vit), out=tmp_path / "folds", folds=2)
+    ft.validate(table, asked, model=str(vit), out=tmp_path / "folds", folds=2)
+    said = [ft.Run(tmp_path / "folds").predictions(f"1-{fold}") for fold in (1, 2)]
+    assert sorted([*said[0].ids, *said[1].ids]) == sorted([*whole.split.train, *whole.split.validation])
 
 
-@pytest.mark.parametrize("kind", ["convnext", "resnet", "swin", "efficientnet"])
+@pytest.mark.parametrize("kind", ["convnext", "resnet", "swin", "efficientnet", "beit"])
 def test_where_an_image_is_no_sequence_they_are_refused(kind: str, tmp_path: Path) -> None:
     model = tiny.save_image_model(tmp_path / kind, kind)
-    with pytest.raises(PlanError, match=f"there is no prompt for a {kind}.*as ViT and DeiT do.*type: lora"):
+    with pytest.raises(PlanError, match=f"there is no prompt for a {kind}.*as ViT and DeiT.*type: lora"):
+        load_image_classifier(str(model), ["a", "b"], adapter=plan().values()["adapter"])
+
+
+def test_images_of_another_size_than_the_network_sees_are_refused(tmp_path: Path) -> None:
+    model = tiny.save_image_model(tmp_path / "vit", "vit")
+    tf.ViTImageProcessorPil(size={"height": 40, "width": 40}).save_pretrained(model)
+    with pytest.raises(ModelError, match="cannot see images of 40 x 40 pixels"):
         load_image_classifier(str(model), ["a", "b"], adapter=plan().values()["adapter"])
 
 

@@ -48,7 +48,7 @@ def prompted(net: Any) -> bool:
 
 
 def body(net: Any, inputs: Mapping[str, Tensor]) -> Tensor:
-    """What the network makes of each token or place below its head; tokens that are no words have no place in it."""
+    """What the network makes of each token or place below its head; tokens before a text have no place in it."""
     if not prompted(net):
         found: Tensor = net.base_model(**inputs)[0]
         return found
@@ -58,8 +58,6 @@ def body(net: Any, inputs: Mapping[str, Tensor]) -> Tensor:
         net(**inputs)
     finally:
         handle.remove()
-    if "input_ids" not in inputs:  # behind an image's own
-        return left[0][:, : -net.active_peft_config.num_virtual_tokens]
     return left[0][:, -inputs["input_ids"].shape[1] :]
 
 
@@ -178,7 +176,7 @@ def _put_beside(net: Any, adapter: Mapping[str, Any], task_type: str | None) -> 
 
 
 def unwrapped(net: Any) -> dict[str, Tensor]:
-    """The weights of the network that has tokens before its texts, the head that learnt in the place of the one before.
+    """The weights of the network that has tokens in its rows, the head that learnt in the place of the one before.
 
     By the names that they have without the adapter.
     """

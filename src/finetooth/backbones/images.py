@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +29,7 @@ from finetooth.backbones.norm import settle
 from finetooth.backbones.preparation import Preparation
 from finetooth.backbones.quiet import quiet
 from finetooth.backbones.sources import PREPROCESSOR, located
-from finetooth.errors import ModelError
+from finetooth.errors import ModelError, UserError
 
 
 def load_image_classifier(model: str, names: list[str], **how: Unpack[How]) -> Backbone:
@@ -41,17 +43,18 @@ def load_image_classifier(model: str, names: list[str], **how: Unpack[How]) -> B
         settle(net)
     if (colours := getattr(net.config, "num_channels", 3)) != 3:
         raise ModelError(f"{model}: it takes images of {colours} channels; expected 3: red, green and blue.")
-    made = backbone(
-        net,
-        preparation,
-        model,
-        how,
-        found=lambda net: _quickened_for_images(net, preparation, model),
-        limit=preparation.patches,
-        content=preparation.content,
-        answers=answers,
-        task_type=None,
-    )
+    with _at_its_size(preparation, model):
+        made = backbone(
+            net,
+            preparation,
+            model,
+            how,
+            found=lambda net: _quickened_for_images(net, preparation),
+            limit=preparation.patches,
+            content=preparation.content,
+            answers=answers,
+            task_type=None,
+        )
     side = how.get("image_size")
     return made if side is None else at_size(made, side)
 
@@ -80,22 +83,31 @@ def load_tuned_images(folder: Path) -> tuple[Any, Preparation]:
         net = AutoModelForImageClassification.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         net = with_prompt(net, folder.parent / "adapter")
     preparation = _preparation(str(folder), str(folder))
-    _quickened_for_images(net, preparation, str(folder))
+    with _at_its_size(preparation, str(folder)):
+        _quickened_for_images(net, preparation)
     return net.eval(), preparation
 
 
-def _quickened_for_images(net: Any, preparation: Preparation, model: str) -> Layers:
-    """As `quickened`, asked in the precision of the weights. Raises ModelError where images have a wrong size."""
-    net.base_model.register_forward_pre_hook(_in_own_precision, with_kwargs=True)
-    spare_open_gates(net)
+@contextmanager
+def _at_its_size(preparation: Preparation, model: str) -> Iterator[None]:
+    """In here a network sees an image for the first time. Raises ModelError where its own preparation does not fit."""
     try:
-        return quickened(net, preparation)
+        yield
+    except UserError:
+        raise
     except (ValueError, RuntimeError) as error:
         height, width = preparation.shape
         raise ModelError(
             f"{model}: the network cannot see images of {height} x {width} pixels, as its {PREPROCESSOR} makes them: "
             f"{first_line(error)}"
         ) from error
+
+
+def _quickened_for_images(net: Any, preparation: Preparation) -> Layers:
+    """As `quickened`, asked in the precision of the weights."""
+    net.base_model.register_forward_pre_hook(_in_own_precision, with_kwargs=True)
+    spare_open_gates(net)
+    return quickened(net, preparation)
 
 
 def _in_own_precision(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:

@@ -211,7 +211,7 @@ def with_head(auto: Any, source: str, model: str, names: list[str], problem: str
             config = AutoConfig.from_pretrained(source)
             _refuse_other_kind(auto, model, config)
             # A head for numbers speaks in the unit of the rows that it was tuned on: it is renewed as any other. One
-            # that learnt behind tokens before each text says nothing without them.
+            # that learnt with tokens in each row says nothing without them.
             fit = problem != "regression" and not hasattr(config, BESIDE)
             before = dict(config.id2label or {}) if fit else {}
             config.num_labels = len(names)

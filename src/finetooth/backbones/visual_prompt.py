@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +19,17 @@ from finetooth.errors import PlanError
 
 
 class Behind:
-    """A hook of the first block. An object, since a copy of the network needs one that knows the copy."""
+    """A hook of the first block, which knows the net around it without keeping it; that of a copy knows the copy."""
 
     def __init__(self, net: Any) -> None:
-        self.net = net
+        self.net = ref(net)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Behind:
+        return Behind(memo[id(self.net())])
 
     def __call__(self, block: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        return with_first(args, named, lambda state: torch.cat([state, self.net.get_prompt(len(state))], dim=1))
+        net: Any = self.net()
+        return with_first(args, named, lambda state: torch.cat([state, net.get_prompt(len(state))], dim=1))
 
 
 def put_behind(net: Any) -> None:
@@ -43,11 +48,13 @@ def prompted(net: Any, adapter: Mapping[str, Any], heads: list[str], example: Ma
     config, width = {"prompt": PromptTuningConfig, "p-tuning": PromptEncoderConfig}.get(kind), _width(net)
     unfit = PlanError(
         f"adapter: there is no {kind} for a {net.config.model_type}; prompt and p-tuning are for networks that see an "
-        f"image as one sequence, whatever its length, as ViT and DeiT do. Take {{type: lora}} for this one."
+        f"image as one sequence, whatever its length, and whose configuration has one hidden_size, as ViT and DeiT. "
+        f"Take {{type: lora}} for this one."
     )
     if config is None or width is None:
         raise unfit
-    net.config.vocab_size = 0  # PEFT asks for it, to find the words that there are not
+    if not hasattr(net.config, "vocab_size"):
+        net.config.vocab_size = 0  # PEFT asks for it, to find the words that there are not
     try:
         whole = PeftModel(net, config(**how, token_dim=width, modules_to_save=heads))
         put_behind(whole)
@@ -61,6 +68,6 @@ def prompted(net: Any, adapter: Mapping[str, Any], heads: list[str], example: Ma
 
 
 def _width(net: Any) -> int | None:
-    """Of its tokens, where they all have one."""
+    """Of its tokens, by its configuration."""
     width = getattr(net.config, "hidden_size", None)
     return width if isinstance(width, int) else None
