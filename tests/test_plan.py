@@ -377,6 +377,8 @@ def test_the_embeddings_stay_as_they_are_unless_something_thaws_them(values: dic
 
 
 def test_tokens_is_short_for_virtual_tokens() -> None:
+    with pytest.raises(PlanError, match="a blank after a colon, 'type: prompt'"):
+        Plan.of({"adapter": {"type:prompt": None}})
     assert Plan.of({"adapter": {"type": "prompt", "tokens": 7}}).adapter.model_dump()["num_virtual_tokens"] == 7
     with pytest.raises(PlanError, match="tokens"):
         Plan.of({"adapter": {"type": "prompt", "tokens": 7, "num_virtual_tokens": 8}})

@@ -143,7 +143,8 @@ class Lora(Section):
     use_rslora: bool = False
     """Scale by lora_alpha / sqrt(r) instead, for large ranks (rsLoRA)."""
     target_modules: list[str] | Auto = "auto"
-    """Which linear layers of a block, by the last part of their names; `auto` is every one."""
+    """Which linear layers of a block (of a network of convolutions those), by the last part of their names; `auto` is
+    every one."""
     bits: Literal[4, 8] | None = None
     """In how many bits the matrices of the blocks are kept meanwhile (QLoRA; the extra `bits`): an eighth or a quarter
     of the memory. What is saved has the numbers that these bits stand for, with what was learnt added."""
@@ -574,7 +575,8 @@ def _sentence(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = [*section.model_fields, *(LATER if section is Plan else ())]
         known += ["preset"] if section is SplitPlan else []  # type: ignore[comparison-overlap]
-        return f"unknown key '{'.'.join(place)}': {nearest(key, known)}"
+        blank = f"; YAML wants a blank after a colon, '{key.replace(':', ': ')}'" if ":" in key else ""
+        return f"unknown key '{'.'.join(place)}': {nearest(key, known)}{blank}"
     message = str(error["msg"]).removeprefix("Value error, ")
     if not place or error["type"] == "value_error":
         return f"{'.'.join(place)}: {message}" if place else message

@@ -35,7 +35,7 @@ def plan(kind: str = "prompt", **named: Any) -> ft.Plan:
     return ft.Plan.of({**PLAN, "adapter": {"type": kind, "num_virtual_tokens": 3}, **named})
 
 
-@pytest.mark.parametrize("kind", ["vit", "convnext"])
+@pytest.mark.parametrize("kind", ["vit", "convnext", "resnet", "efficientnet"])
 def test_lora_is_in_the_saved_model_and_loads_in_peft_alone(kind: str, folder: Path, tmp_path: Path) -> None:
     from peft import PeftModel
 

@@ -152,17 +152,15 @@ def _without_warning() -> Iterator[None]:
 def _put_beside(net: Any, adapter: Mapping[str, Any], task_type: str | None) -> None:
     """An adapter beside the matrices of every block; at first it changes nothing.
 
-    Without `target_modules` every linear layer of a block has one (Dettmers et al. 2023, QLoRA, section 4). Raises
-    PlanError for target_modules that no block has.
+    Without `target_modules` every linear layer of a block has one (Dettmers et al. 2023, QLoRA, section 4); where no
+    block has any, every convolution that mixes channels. Raises PlanError for target_modules that no block has.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
-    linear = {
-        f"{name}.{place}"
-        for name, stack in stacks_of(net)
-        for place, part in stack.named_modules()
-        if isinstance(part, nn.Linear)
-    }
+    parts = {f"{name}.{place}": part for name, stack in stacks_of(net) for place, part in stack.named_modules()}
+    linear = {place for place, part in parts.items() if isinstance(part, nn.Linear)}
+    if not linear:
+        linear = {place for place, part in parts.items() if isinstance(part, nn.Conv2d) and part.groups == 1}
     targets = linear
     if adapter["target_modules"] != "auto":
         kinds = {place.rpartition(".")[2] for place in linear}
