@@ -25,6 +25,12 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.save_model(tmp_path_factory.mktemp("model") / "tiny-bert", tiny.config("bert"))
 
 
+@pytest.fixture(scope="session")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random network that sees images; nobody changes its directory."""
+    return tiny.save_image_model(tmp_path_factory.mktemp("model") / "vit", "vit")
+
+
 @pytest.fixture
 def reviews(tmp_path: Path) -> Path:
     """240 short texts whose label can be told from their words, of lengths between 3 and 20 words."""

@@ -376,9 +376,12 @@ def test_the_embeddings_stay_as_they_are_unless_something_thaws_them(values: dic
     assert resolve(Plan.of(values), FACTS)[0].freeze == freeze
 
 
-def test_tokens_is_short_for_virtual_tokens() -> None:
+def test_a_blank_that_yaml_wants_is_named() -> None:
     with pytest.raises(PlanError, match="a blank after a colon, 'type: prompt'"):
         Plan.of({"adapter": {"type:prompt": None}})
+
+
+def test_tokens_is_short_for_virtual_tokens() -> None:
     assert Plan.of({"adapter": {"type": "prompt", "tokens": 7}}).adapter.model_dump()["num_virtual_tokens"] == 7
     with pytest.raises(PlanError, match="tokens"):
         Plan.of({"adapter": {"type": "prompt", "tokens": 7, "num_virtual_tokens": 8}})

@@ -40,8 +40,8 @@ BY_LABEL = "macro_f1"  # what thresholds of labels are fitted for, one by one
 def settle(job: Job, scores: Mapping[str, float]) -> tuple[Job, Answers | None, dict[str, Any] | None]:
     """The net as it will be saved; where that was asked, what it then says of the validation rows, and the calibration.
 
-    `scores` are those of the evaluation that chose it.
-    A net that learnt standardised numbers speaks in their unit from here on, as does the job that comes back.
+    `scores` are those of the evaluation that chose it. A net that learnt standardised numbers speaks in their unit from
+    here on, as does the job that comes back.
     """
     if job.task.kind == "one-of":
         return job, *calibrate(job, scores.get(decide.COOLING))
@@ -58,11 +58,9 @@ def calibrate(job: Job, found: float | None) -> tuple[Predictions | None, dict[s
     The temperature is what the evaluation of this very net `found`. In fp32, and where none was found, the rows are
     looked at; the exact answers of a net that computed in bf16 are asked of the saved one.
     """
-    p, told = None, {"temperature": 1.0, "rows": len(job.validation)}
-    if job.plan.precision == "fp32" or (found is None and job.plan.calibrate):
-        seen = job.look(job.backbone.net)
-        assert isinstance(seen, Predictions), "classes have probabilities"
-        p = seen
+    look = job.plan.precision == "fp32" or (found is None and job.plan.calibrate)
+    p, told = job.look(job.backbone.net) if look else None, {"temperature": 1.0, "rows": len(job.validation)}
+    assert p is None or isinstance(p, Predictions), "classes have probabilities"
     if not job.plan.calibrate:
         return p, {**told, "applied": "not applied: the plan says calibrate: false"}
     if len(job.validation) < decide.FEWEST:

@@ -14,8 +14,8 @@ class Epoch:
 
     `epoch` is a real number (1.5 is the middle of the second), `loss` the mean training loss per row (weighted as the
     plan has it) since the last look, with dropout on; `scores` are the validation rows' loss and metrics, and what
-    logits would be divided by; `rates` are
-    the multipliers by depth, head first, 0.0 for frozen; `seconds` are training alone, without the look.
+    logits would be divided by; `rates` are the multipliers by depth, head first, 0.0 for frozen; `seconds` are training
+    alone, without the look.
     """
 
     step: int

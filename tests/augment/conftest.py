@@ -12,8 +12,3 @@ from tests import tiny
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write_images(tmp_path_factory.mktemp("images") / "shapes", 80)
-
-
-@pytest.fixture(scope="module")
-def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.save_image_model(tmp_path_factory.mktemp("model") / "vit", "vit")

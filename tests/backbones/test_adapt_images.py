@@ -26,11 +26,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write_images(tmp_path_factory.mktemp("images") / "shapes", 160)
 
 
-@pytest.fixture(scope="module")
-def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.save_image_model(tmp_path_factory.mktemp("model") / "vit", "vit")
-
-
 def plan(kind: str = "prompt", **named: Any) -> ft.Plan:
     return ft.Plan.of({**PLAN, "adapter": {"type": kind, "num_virtual_tokens": 3}, **named})
 

@@ -90,7 +90,7 @@ def _prompted(net: Any, adapter: Mapping[str, Any], task_type: str | None, examp
 
     if task_type is None:
         with _without_warning():
-            return visual_prompt.prompted(net, adapter, _heads(net, example), example)
+            return visual_prompt.with_tokens(net, adapter, _heads(net, example), example)
     kind, how = adapter["type"], {key: value for key, value in adapter.items() if key != "type"}
     if task_type not in READ_TOKENS or net.config.is_encoder_decoder:
         raise PlanError(

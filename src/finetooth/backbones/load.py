@@ -150,13 +150,14 @@ def assembled(net: Any, tokenizer: Any, model: str, how: How, *, answers: bool, 
             f"{model}: the tokenizer knows {len(tokenizer)} tokens, the model only "
             f"{net.get_input_embeddings().weight.shape[0]}; they do not belong together."
         )
+    virtual = (how.get("adapter") or {}).get("num_virtual_tokens") or 0
     return backbone(
         net,
         tokenizer,
         model,
         how,
         found=lambda net: quickened(net, tokenizer),
-        limit=_limit(net.config, tokenizer),
+        limit=_limit(net.config, tokenizer) - virtual,
         content=_tokenizer_content(tokenizer),
         answers=answers,
         task_type=task_type,
@@ -186,14 +187,13 @@ def backbone(
             torch.manual_seed(number(how.get("seed", 0), "adapter"))
             net = adapt(net, adapter, task_type, example_of(net, tokenizer))
     by_depth = found(net)
-    virtual = ((adapter or {}).get("num_virtual_tokens") or 0) if task_type is not None else 0  # an image has no limit
     if adapter is not None:
         by_depth = replace(by_depth, still=unlearning(net, by_depth, head=not (task_type or "").endswith("LM")))
     return Backbone(
         net,
         tokenizer,
         by_depth,
-        limit - virtual,
+        limit,
         model,
         weights_digest=digest,
         tokenizer_digest=sha256(content.encode("utf-8", "surrogatepass")).hexdigest(),

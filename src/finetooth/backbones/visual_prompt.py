@@ -37,7 +37,7 @@ def put_behind(net: Any) -> None:
     stack_of(net)[1][0].register_forward_pre_hook(Behind(net), with_kwargs=True)
 
 
-def prompted(net: Any, adapter: Mapping[str, Any], heads: list[str], example: Mapping[str, Tensor]) -> Any:
+def with_tokens(net: Any, adapter: Mapping[str, Any], heads: list[str], example: Mapping[str, Tensor]) -> Any:
     """The net with tokens that learn, and these heads beside them; `adapter` is the plan's.
 
     Raises PlanError where the net makes no sequence of an image, or none that may be longer.
@@ -45,29 +45,23 @@ def prompted(net: Any, adapter: Mapping[str, Any], heads: list[str], example: Ma
     from peft import PeftModel, PromptEncoderConfig, PromptTuningConfig
 
     kind, how = adapter["type"], {key: value for key, value in adapter.items() if key != "type"}
-    config, width = {"prompt": PromptTuningConfig, "p-tuning": PromptEncoderConfig}.get(kind), _width(net)
+    config = {"prompt": PromptTuningConfig, "p-tuning": PromptEncoderConfig}.get(kind)
     unfit = PlanError(
         f"adapter: there is no {kind} for a {net.config.model_type}; prompt and p-tuning are for networks that see an "
         f"image as one sequence, whatever its length, and whose configuration has one hidden_size, as ViT and DeiT. "
         f"Take {{type: lora}} for this one."
     )
-    if config is None or width is None:
+    if config is None:
         raise unfit
     if not hasattr(net.config, "vocab_size"):
         net.config.vocab_size = 0  # PEFT asks for it, to find the words that there are not
     try:
-        whole = PeftModel(net, config(**how, token_dim=width, modules_to_save=heads))
+        whole = PeftModel(net, config(**how, modules_to_save=heads))
         put_behind(whole)
         with torch.inference_mode(), evaluating(whole):
             whole(**example)
-    except (RuntimeError, ValueError) as error:  # windows, positions of pairs, maps instead of sequences
+    except (RuntimeError, ValueError) as error:  # no hidden_size, windows, positions of pairs, maps
         raise unfit from error
     if kind == "prompt":
         nn.init.xavier_uniform_(whole.prompt_encoder["default"].embedding.weight)
     return whole
-
-
-def _width(net: Any) -> int | None:
-    """Of its tokens, by its configuration."""
-    width = getattr(net.config, "hidden_size", None)
-    return width if isinstance(width, int) else None
