@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from finetooth.batches import Batches, by_tokens, packed
 from finetooth.tasks import TASKS, Encoded
@@ -113,6 +114,28 @@ def test_prediction_batches_hold_every_row_once_within_the_budget(budget: int) -
     parts = list(by_tokens(lengths, budget))
     assert sorted(np.concatenate(parts).tolist()) == list(range(500))
     assert all(len(part) * lengths[part].max() <= budget or len(part) == 1 for part in parts)
+
+
+@pytest.mark.parametrize("ahead", [1, 4, 100])
+def test_what_is_made_ready_ahead_is_the_same(ahead: int) -> None:
+    made = {count: [step for epoch in (0, 1) for step in batches(ahead=count)(epoch, skip=2)] for count in (0, ahead)}
+    assert len(made[ahead]) == len(made[0]) == 60
+    for early, plain in zip(made[ahead], made[0], strict=True):
+        for one, other in zip(early, plain, strict=True):
+            assert one.rows.tolist() == other.rows.tolist()
+            assert all(torch.equal(one.inputs[name], other.inputs[name]) for name in other.inputs)
+            assert torch.equal(one.targets, other.targets)
+            assert torch.equal(one.weights, other.weights)
+
+
+def test_what_goes_wrong_ahead_is_told_in_its_turn() -> None:
+    short = batches(ahead=4, weights=np.ones(480, dtype=np.float32))  # of the last 20 rows none is known
+    fine = 0
+    with pytest.raises(IndexError):
+        for _ in short(0):
+            fine += 1
+    first = next(i for i, rows in enumerate(short.order(0)) if rows.max() >= 480)
+    assert fine == first
 
 
 def test_a_large_batch_is_computed_in_equal_pieces() -> None:

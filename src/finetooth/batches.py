@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -70,7 +72,8 @@ class Batches:
     number per row, `oversample` goes from 0 (rows as they are) to 1 (every class equally often). A batch of more than
     `at_once` padded tokens is computed in equal pieces, whose gradients add up to the batch's. `augments` change
     images, anew in each epoch; then a `mix` makes one of two, and the targets shares of `classes`. With `pack`, rows of
-    any length stand together in a step and share sequences of SEQUENCE tokens, or as long as its longest.
+    any length stand together in a step and share sequences of SEQUENCE tokens, or as long as its longest. While a step
+    is computed the `ahead` next ones are made ready, each in a thread; what is in them is the same.
     """
 
     encoded: Encoded
@@ -87,6 +90,7 @@ class Batches:
     mix: Mix | None = None
     classes: int = 0
     pack: bool = False
+    ahead: int = 0
     _orders: dict[int, list[Rows]] = field(default_factory=dict, repr=False, compare=False)
     _counts: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
@@ -108,8 +112,21 @@ class Batches:
 
     def __call__(self, epoch: int, skip: int = 0) -> Iterator[list[Batch]]:
         """The micro-batches of each step of this epoch, the first `skip` steps left out."""
-        for rows in self.order(epoch)[skip:]:
-            yield [self.batch(piece, epoch) for part in self._cut(rows, 1) for piece in self._pieces(part)]
+        order = self.order(epoch)[skip:]
+        if not self.ahead:
+            yield from (self._step(rows, epoch) for rows in order)
+            return
+        coming: deque[Future[list[Batch]]] = deque()
+        with ThreadPoolExecutor(self.ahead) as readers:
+            for rows in order:
+                coming.append(readers.submit(self._step, rows, epoch))
+                if len(coming) > self.ahead:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+
+    def _step(self, rows: Rows, epoch: int) -> list[Batch]:
+        return [self.batch(piece, epoch) for part in self._cut(rows, 1) for piece in self._pieces(part)]
 
     def order(self, epoch: int) -> list[Rows]:
         """The rows of each step: shuffled, sorted by length within pools, and the steps shuffled again."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import finetooth as ft
 from finetooth.augment import AUGMENTS, Augment
@@ -56,6 +58,15 @@ def test_what_a_row_becomes_hangs_on_seed_epoch_and_row_alone(folder: Path, vit:
     assert not np.array_equal(batches.batch(rows, 0).inputs["pixel_values"], together)
     plain, _ = job.task.collate(job.training, rows, 0)
     assert not np.array_equal(plain["pixel_values"], together)
+
+
+def test_images_augmented_ahead_are_the_same(folder: Path, vit: Path) -> None:
+    augment = ["flip", "colour", {"name": "randaugment"}, "mixup"]
+    plain = prepare(ft.read(folder), ft.Plan.of({**PLAN, "augment": augment}), str(vit)).batches
+    early = [batch for step in replace(plain, ahead=4)(1) for batch in step]
+    for one, other in zip(early, [batch for step in plain(1) for batch in step], strict=True):
+        assert torch.equal(one.inputs["pixel_values"], other.inputs["pixel_values"])
+        assert torch.equal(one.targets, other.targets)
 
 
 class Notes(Silent):
