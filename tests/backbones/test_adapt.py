@@ -11,7 +11,7 @@ import torch
 import transformers as tf
 
 import finetooth as ft
-from finetooth.backbones import load_classifier, load_tuned
+from finetooth.backbones import Backbone, load_classifier, load_tuned
 from finetooth.errors import Interrupted, ModelError, PlanError
 from finetooth.loop import fit
 from finetooth.prepare import prepare
@@ -75,6 +75,36 @@ def test_an_adapter_changes_nothing_at_first_and_merges_without_a_trace(
     assert not any("lora" in name for name, _ in backbone.net.named_parameters())
     with torch.inference_mode():
         assert torch.allclose(backbone.net(**example).logits, moved, atol=1e-4)
+
+
+def learnt(folder: Path) -> Backbone:
+    """A small network with an adapter that says something."""
+    torch.manual_seed(0)
+    backbone = load_classifier(str(tiny.save_model(folder, tiny.config("bert"))), ["a", "b"], adapter=settings())
+    with torch.no_grad():
+        for name, parameter in backbone.net.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0.0, 0.3)
+    return backbone
+
+
+def test_large_logits_are_merged_too_where_one_of_them_is_near_zero(tmp_path: Path) -> None:
+    backbone = learnt(tmp_path)
+    with torch.no_grad():
+        for own in backbone.net.classifier.parameters():
+            own.mul_(1e5)
+        backbone.net.eval()
+        [*_, bias] = backbone.net.classifier.parameters()
+        bias[1] -= backbone.net(**backbone.example()).logits[0, 1]
+    assert 1e-4 < backbone.merge() < 10
+
+
+def test_a_merged_network_that_says_something_else_is_refused(tmp_path: Path) -> None:
+    backbone = learnt(tmp_path)
+    [*_, beside] = [each for name, each in backbone.net.named_modules() if name.endswith("lora_B.default")]
+    beside.register_forward_hook(lambda module, into, said: said * 2)  # as an adapter may that is no matrix
+    with pytest.raises(ModelError, match="merged with its adapters it says something else, by"):
+        backbone.merge()
 
 
 def test_only_the_adapter_and_the_head_learn(reviews: Path, tiny_bert: Path) -> None:

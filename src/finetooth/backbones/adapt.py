@@ -28,6 +28,8 @@ READ_TOKENS = ("CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS")  # the tasks of PEFT whose t
 BESIDE = "num_virtual_tokens"  # in the configuration of what was saved without the tokens that stand in its rows
 LEARNT, UNLEARNT = ".modules_to_save.default", ".original_module"  # what PEFT puts around a head, and keeps of it
 
+MERGED = 1e-4  # share of the largest logit (or of 1) by which the merged network may say something else: rounding
+
 
 def adapt(net: Any, adapter: Mapping[str, Any], task_type: str | None, example: Mapping[str, Tensor]) -> Any:
     """The net with an adapter: beside the matrices of every block, in place, or as tokens in each row, around it.
@@ -236,7 +238,8 @@ def merge(net: Any, example: Mapping[str, Tensor]) -> float:
     with torch.inference_mode(), evaluating(net):
         after = net(**example).logits
     gap = float((after - first).abs().max())
-    if not torch.allclose(after, before, rtol=1e-3, atol=1e-4):
+    # Sums are rounded by what goes into them: a logit near zero among others of thirty is as inexact as those.
+    if not float((after - before).abs().max()) <= MERGED * max(1.0, float(before.abs().max())):
         raise ModelError(
             f"{type(net).__name__}: merged with its adapters it says something else, by {gap:.2g} a logit."
         )
