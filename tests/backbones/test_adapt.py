@@ -51,6 +51,14 @@ def said_by(net: Any, model: Path, texts: list[str]) -> Any:
         return net.eval()(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1).numpy()
 
 
+def says_something(backbone: Backbone) -> None:
+    """From here on its adapter does, which changes nothing at first."""
+    with torch.no_grad():
+        for name, parameter in backbone.net.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0.0, 0.3)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("named", [{}, {"use_dora": True}, {"use_rslora": True}])
 def test_an_adapter_changes_nothing_at_first_and_merges_without_a_trace(
@@ -64,10 +72,7 @@ def test_an_adapter_changes_nothing_at_first_and_merges_without_a_trace(
         before = plain.net.eval()(**example).logits
         assert torch.allclose(backbone.net.eval()(**example).logits, before, atol=1e-5)
     assert backbone.weights_digest == plain.weights_digest
-    with torch.no_grad():
-        for name, parameter in backbone.net.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(0.0, 0.3)
+    says_something(backbone)
     with torch.inference_mode():
         moved = backbone.net(**example).logits
     assert not torch.allclose(moved, before, rtol=0, atol=1e-5)
@@ -78,13 +83,10 @@ def test_an_adapter_changes_nothing_at_first_and_merges_without_a_trace(
 
 
 def learnt(folder: Path) -> Backbone:
-    """A small network with an adapter that says something."""
+    """A small network with an adapter that says something, always the same."""
     torch.manual_seed(0)
     backbone = load_classifier(str(tiny.save_model(folder, tiny.config("bert"))), ["a", "b"], adapter=settings())
-    with torch.no_grad():
-        for name, parameter in backbone.net.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(0.0, 0.3)
+    says_something(backbone)
     return backbone
 
 

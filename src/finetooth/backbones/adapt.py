@@ -27,7 +27,6 @@ MARKS = ("lora_", "prompt_encoder.")  # in the names of the parameters that PEFT
 READ_TOKENS = ("CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS")  # the tasks of PEFT whose texts can have tokens put before them
 BESIDE = "num_virtual_tokens"  # in the configuration of what was saved without the tokens that stand in its rows
 LEARNT, UNLEARNT = ".modules_to_save.default", ".original_module"  # what PEFT puts around a head, and keeps of it
-
 MERGED = 1e-4  # share of the largest logit (or of 1) by which the merged network may say something else: rounding
 
 
