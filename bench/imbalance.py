@@ -2,7 +2,7 @@
 
 Run: python bench/imbalance.py
 
-MedMCQA (19 specialities, 115 to 1) and the training part of reuters-r52 (52 topics, 2840 to 1; the first 64 tokens of
+MedMCQA (20 specialities, 115 to 1) and the training part of reuters-r52 (52 topics, 2840 to 1; the first 64 tokens of
 each piece of news, so that a run takes minutes), MiniLM, every other setting at auto, three training seeds on one
 split; macro-F1 and accuracy on the validation and the sealed test rows, whichever way they fall. Results are kept after
 each run, and what is there is not run again.

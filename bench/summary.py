@@ -23,6 +23,15 @@ GROWTH = (
     "lowest block frozen on both sides; the Trainer in batches of 16 with the model's dropout, which ours sets to 0 "
     "([growth.json](growth.json))."
 )
+# Of each part of tasks.json: what it is, the end of its runs' names, and where a run keeps the score; who against whom.
+TASKS = {
+    "images": ("fabric faults, efficientnet-lite0", "", ("accuracy", "test")),
+    "lora": ("questions about a passage, SmolLM2-135M with LoRA", " | 100 rows", ("scores", "exact_match")),
+}
+SIDES = {
+    "images": [("finetooth", f"trainer {kind}") for kind in ("guide", "tuned", "tuned, as large")],
+    "lora": [("finetooth", "trl"), ("finetooth, every block", "trl tuned")],
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ def lines() -> Iterator[Line]:
     yield from searches()
     yield from larger()
     yield from answers()
+    yield from tasks()
 
 
 def one_run() -> Iterator[Line]:
@@ -195,6 +205,37 @@ def answers() -> Iterator[Line]:
             )
 
 
+def tasks() -> Iterator[Line]:
+    """tasks.json: two sides over the seeds that both have."""
+    parts = read("tasks").get("parts", {})
+    for part, (what, rows, scores) in TASKS.items():
+        for ours, peer in SIDES[part]:
+            runs = parts.get(part, {}).get("runs", {})
+            both = [(runs.get(f"{ours} | {seed}{rows}"), runs.get(f"{peer} | {seed}{rows}")) for seed in range(3)]
+            pairs = [(one, other) for one, other in both if one and other]
+            if not pairs:
+                continue
+            times = [other["seconds"] / one["seconds"] for one, other in pairs]
+            own, theirs = (statistics.median(run["seconds"] for run in side) for side in zip(*pairs, strict=True))
+            own_score, their_score = (
+                common.spread([run[scores[0]][scores[1]] for run in side]) for side in zip(*pairs, strict=True)
+            )
+            said = " against ".join(f"{one['mean']:.3f} ± {one['sd']:.3f}" for one in (own_score, their_score))
+            few = f"{len(pairs)} seeds" if len(pairs) > 1 else "one seed"
+            yield Line(
+                what + ours.removeprefix("finetooth"),
+                peer,
+                f"{own:.0f} s",
+                f"{theirs:.0f} s",
+                statistics.median(times),
+                min(times),
+                max(times),
+                f"{scores[1].replace('_', ' ') if scores[1] != 'test' else 'test accuracy'} {said}, {few}",
+                MEASURED,
+                "tasks",
+            )
+
+
 def table(found: list[Line]) -> str:
     """Markdown."""
     said = ["| what | beside | ours | theirs | times as fast | quality | how | file, commit |", "|---" * 8 + "|"]
@@ -208,7 +249,8 @@ def table(found: list[Line]) -> str:
 
 def commits(found: dict[str, Any]) -> str:
     """Of which commits the runs of a result are; its own where it does not keep them run by run."""
-    each = {run["commit"] for run in found.get("runs", {}).values() if "commit" in run} or {found["commit"]}
+    kept = [found.get("runs", {}), *(part["runs"] for part in found.get("parts", {}).values() if "runs" in part)]
+    each = {run["commit"] for runs in kept for run in runs.values() if "commit" in run} or {found["commit"]}
     return ", ".join(sorted(commit[:7] + (" and changes" if " " in commit else "") for commit in each))
 
 

@@ -4,7 +4,7 @@ Run: python bench/tasks_text.py [NAME ...]; what is there already of other names
 
 MiniLM with every setting at auto but those told here, parts of 70-15-15 on split seed 0, three training seeds, of
 pairs and tags one. Ratings from -4 to 4 of sentences of reviews and of newspaper comments as numbers, whole documents
-in one part; eight kinds of toxic speech, of which any may be there; medical questions of 19 fields; questions with a
+in one part; eight kinds of toxic speech, of which any may be there; medical questions of 20 fields; questions with a
 passage that answers them with yes or no, as pairs. Parts of speech of every third of 20,000 American sentences; names
 in 500 Japanese ones, of whose letters MiniLM knows few.
 """

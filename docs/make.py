@@ -52,7 +52,8 @@ def plan() -> str:
 
 def _row(name: str, field: FieldInfo) -> str:
     default = "null" if field.default is None else str(field.default).lower()
-    return f"| `{name}` | `{default}` | {field.description} |"
+    said = " ".join(str(field.description).split())  # a cell is one line
+    return f"| `{name}` | `{default}` | {said} |"
 
 
 def schema() -> str:

@@ -10,7 +10,7 @@ import finetooth as ft
 
 def main(data: str, model: str, out: str) -> None:
     table = ft.read(data)  # prompt and completion, or messages, or Alpaca's columns
-    plan = ft.Plan(split="60-20-20", epochs=2, learning_rate=1e-2, adapter={"type": "lora", "r": 8})
+    plan = ft.Plan(split="60-20-20", epochs=2, adapter={"type": "lora", "r": 8})
     run = ft.train(table, plan, model=model, out=out)
     said = ft.evaluate(run)["written"]  # opens the seal
     for name in ("exact_match", "token_f1"):

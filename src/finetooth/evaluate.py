@@ -31,6 +31,7 @@ from finetooth.slices import slices as by_slice
 from finetooth.table import Answers, Split, Table
 from finetooth.tags import Tags
 from finetooth.tasks import Task, Writing, named, places, reading
+from finetooth.twin import Twin
 
 
 def evaluate(
@@ -121,19 +122,30 @@ def answers(
     return replace(p, places=places(table, ids, tuned[1])) if isinstance(p, Tags) else p
 
 
-def replies(run: Run | str | Path, table: Table, ids: Sequence[str], tokens: int | None = None) -> Replies:
+def replies(
+    run: Run | str | Path,
+    table: Table,
+    ids: Sequence[str],
+    tokens: int | None = None,
+    *,
+    precision: Literal["fp32", "bf16", "int8"] = "fp32",
+) -> Replies:
     """What the tuned model, which answers in words, writes to these rows, at most so many tokens each.
 
-    Sealed rows among them count as an opening. Raises RunError where it answers otherwise.
+    Sealed rows among them count as an opening. Raises RunError where it answers otherwise, and for int8.
     """
     run = ended(run)
     task = _task(run)
     if not isinstance(task, Writing):
         raise RunError(f"{run.path}: its task is {run.plan.task}, which writes nothing; ask for its answers instead.")
+    if precision == "int8":
+        raise RunError(
+            f"precision int8: is for answers that are one of several; {run.plan.task} writes its own, in fp32 or bf16."
+        )
     net, tokenizer = _tuned(run)
     _count_sealed(run, table, ids)
-    length = int(run.plan.max_length)
-    return Replies(list(ids), answered(task, net, tokenizer, table, ids, length, tokens or task.longest))
+    length, writer = int(run.plan.max_length), Twin(net, precision).net
+    return Replies(list(ids), answered(task, writer, tokenizer, table, ids, length, tokens or task.longest))
 
 
 def _count_sealed(run: Run, table: Table, ids: Sequence[str]) -> None:

@@ -277,7 +277,8 @@ class Plan(Section):
     layer_decay: Annotated[Number, Field(gt=0, le=1)] = 1.0
     """Each block learns this many times as fast as the one above it; 0.9 spares what the lowest blocks know."""
     freeze: Annotated[Whole, Field(ge=0)] | Literal["auto", "embeddings", "all"] = "auto"
-    """So many of the lowest blocks, with the embeddings, stay as they are; `all` trains the head only."""
+    """What stays as it is: `embeddings`, or so many of the lowest blocks with them; 0 is nothing, `all` is all but the
+    head. `auto` is `embeddings`, but 0 where layers thaw, where `rate` says it, or where virtual tokens learn."""
     unfreeze_every: Annotated[Number, Field(gt=0)] | None = None
     """Gradual unfreezing: one layer more, from the top, each so many epochs (0.5 is allowed), with a short warm-up."""
     rate: Part | None = None

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import finetooth as ft
 from finetooth.backbones import cut, difference, evaluating
 from finetooth.cli.app import app
-from finetooth.errors import DataError, ModelError, RunError
+from finetooth.errors import DataError, ModelError, RunError, UserError
 from finetooth.loop import fit
 from finetooth.prepare import Job, prepare
 from finetooth.tasks import TASKS, fitting
@@ -194,6 +194,27 @@ def test_predict_writes_what_the_model_writes(run: ft.Run, tmp_path: Path) -> No
     assert CliRunner().invoke(app, asked).exit_code == 0
     found = [json.loads(line)["answer"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert found == ["dull story", "cold story"]
+
+
+def test_it_writes_in_the_precision_that_was_asked_for(
+    run: ft.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new.csv").write_text("source\nfilm bright scene\n", encoding="utf-8")
+    generate, wrote = tf.GenerationMixin.generate, list[torch.dtype]()
+
+    def noted(self: Any, *args: Any, **how: Any) -> Any:
+        wrote.append(self.dtype)
+        return generate(self, *args, **how)
+
+    monkeypatch.setattr(tf.GenerationMixin, "generate", noted)
+    asked = ["predict", str(run.path), str(tmp_path / "new.csv"), "--out", str(tmp_path / "out.csv"), "--precision"]
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        assert CliRunner().invoke(app, [*asked, precision]).exit_code == 0
+        assert set(wrote) == {dtype}
+        wrote.clear()
+    refused = CliRunner().invoke(app, [*asked, "int8"])
+    assert isinstance(refused.exception, UserError) and "writes its own, in fp32 or bf16" in str(refused.exception)
+    assert not wrote
 
 
 def test_data_and_model_together_say_the_task(

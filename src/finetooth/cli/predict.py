@@ -14,12 +14,12 @@ Precision = Literal["auto", "fp32", "bf16", "int8"]
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Rows to predict; they need no label.")],
-    out: Annotated[str, typer.Option("--out", metavar="FILE", help="A .csv, .jsonl or .parquet file to write.")],
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="A .csv, .tsv, .jsonl or .parquet file to write.")],
     precision: Annotated[
         Precision,
         typer.Option(
             "--precision",
-            help="Of the matrix products; int8 is a little quicker than bf16 and turns 1 to 4 answers in a hundred.",
+            help="Of the matrix products; int8 is a little quicker than bf16 and turns up to 4 answers in a hundred.",
         ),
     ] = "auto",
     input: shared.Input = None,
@@ -48,19 +48,13 @@ def predict(
         from finetooth.machine import fast_bf16
         from finetooth.tasks import named
 
-        chosen: Literal["fp32", "bf16", "int8"]
         kind = named(opened.plan.task).kind
-        numbers = kind == "numbers"
-        if numbers and precision not in ("auto", "fp32"):
+        if kind == "numbers" and precision not in ("auto", "fp32"):
             raise UserError(
                 f"--precision {precision}: would leave three digits of a number; {opened.plan.task} takes fp32."
             )
-        chosen = ("bf16" if fast_bf16() and not numbers else "fp32") if precision == "auto" else precision
-        p: Any = (
-            replies(opened, table, table.ids)
-            if kind == "texts"
-            else answers(opened, table, table.ids, precision=chosen)
-        )
+        chosen = ("bf16" if fast_bf16() and kind != "numbers" else "fp32") if precision == "auto" else precision
+        p: Any = (replies if kind == "texts" else answers)(opened, table, table.ids, precision=chosen)
         write(Path(out), p, table)
         talk.say(f"{len(table):,} rows predicted in {chosen}: {out}")
         talk.result(

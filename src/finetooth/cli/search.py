@@ -10,8 +10,8 @@ from finetooth.cli import shared
 
 
 def search(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A .csv, .tsv, .jsonl or .parquet file, or a folder.")],
-    model: Annotated[str, typer.Option("--model", metavar="M", help="A directory, a Hub id, minilm or mpnet.")],
+    data: shared.Data,
+    model: shared.Model,
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="The directory to make.")],
     space: Annotated[
         str | None, typer.Option("--space", metavar="FILE", help="A range or a list for each key that varies, in YAML.")

@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from finetooth.metrics import Metric
     from finetooth.plan import Plan
 
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A .csv, .tsv, .json, .jsonl, .parquet or .conll file, a folder, hub:owner/name, or a YAML mix of them.",
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", metavar="M", help="A directory, a Hub id, or minilm, mpnet, smollm2 or efficientnet-lite0."
+    ),
+]
 Input = Annotated[str | None, typer.Option("--input", metavar="COL", help="The column with the text.")]
 Label = Annotated[
     str | None, typer.Option("--label", metavar="COL", help="The column with the label; several of 0 and 1.")

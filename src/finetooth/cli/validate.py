@@ -10,8 +10,8 @@ from finetooth.cli import shared
 
 
 def validate(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A .csv, .tsv, .jsonl or .parquet file, or a folder.")],
-    model: Annotated[str, typer.Option("--model", metavar="M", help="A directory, a Hub id, minilm or mpnet.")],
+    data: shared.Data,
+    model: shared.Model,
     out: Annotated[str, typer.Option("--out", metavar="DIR", help="The directory to make.")],
     folds: Annotated[int, typer.Option("--folds", metavar="K", help="Into how many folds the rows are dealt.")],
     repeats: Annotated[
