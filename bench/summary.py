@@ -26,7 +26,7 @@ GROWTH = (
 # Of each part of tasks.json: what it is, the end of its runs' names, and where a run keeps the score; who against whom.
 TASKS = {
     "images": ("fabric faults, efficientnet-lite0", "", ("accuracy", "test")),
-    "lora": ("questions about a passage, SmolLM2-135M with LoRA", " | 100 rows", ("scores", "exact_match")),
+    "lora": ("questions, SmolLM2-135M with LoRA", " | 100 rows", ("scores", "exact_match")),
 }
 SIDES = {
     "images": [("finetooth", f"trainer {kind}") for kind in ("guide", "tuned", "tuned, as large")],
@@ -283,7 +283,7 @@ def draw_speed(found: list[Line]) -> None:
         axes.text(line.high or line.times, place, f"  {line.times:.3g}", va="center")
     axes.set_yticks(range(len(found)), [f"{line.what} | {line.peer}" for line in found], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("times as fast (hatched: the peer extrapolated; line: lowest to highest)")
+    figure.supxlabel("times as fast (hatched: the peer extrapolated; line: lowest to highest)", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(common.RESULTS / "speed.png", dpi=120)
     pyplot.close(figure)
