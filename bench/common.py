@@ -37,6 +37,11 @@ def commit() -> str:
     return git.stdout.strip() + (" with uncommitted changes in src" if changed.stdout.strip() else "")
 
 
+def key(side: str, seed: int, rows: int | None) -> str:
+    """Under which a run of a side is kept; on fewer rows apart."""
+    return f"{side} | {seed}" + (f" | {rows} rows" if rows else "")
+
+
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Mean, standard deviation between runs, and worst (lowest) of some scores."""
     return {

@@ -23,15 +23,16 @@ GROWTH = (
     "lowest block frozen on both sides; the Trainer in batches of 16 with the model's dropout, which ours sets to 0 "
     "([growth.json](growth.json))."
 )
-# Of each part of tasks.json: what it is, the end of its runs' names, and where a run keeps the score; who against whom.
-TASKS = {
-    "images": ("fabric faults, efficientnet-lite0", "", ("accuracy", "test")),
-    "lora": ("questions, SmolLM2-135M with LoRA", " | 100 rows", ("scores", "exact_match")),
-}
-SIDES = {
-    "images": [("finetooth", f"trainer {kind}") for kind in ("guide", "tuned", "tuned, as large")],
-    "lora": [("finetooth", "trl"), ("finetooth, every block", "trl tuned")],
-}
+# Of tasks.json: a part, what it is, on how many rows, whom of ours beside whom, where a run keeps which score.
+FAULTS, QUESTIONS = "fabric faults, efficientnet-lite0", "questions, SmolLM2-135M with LoRA"
+TASKS: list[tuple[str, str, int | None, str, str, tuple[str, str, str]]] = [
+    ("images", FAULTS, None, "finetooth", "trainer guide", ("accuracy", "test", "test accuracy")),
+    ("images", FAULTS, None, "finetooth", "trainer tuned", ("accuracy", "test", "test accuracy")),
+    ("images", FAULTS, None, "finetooth", "trainer tuned, as large", ("accuracy", "test", "test accuracy")),
+    ("lora", QUESTIONS, 100, "finetooth", "trl", ("scores", "exact_match", "exact match")),
+    ("lora", QUESTIONS, 100, "finetooth, every block", "trl tuned", ("scores", "exact_match", "exact match")),
+]
+SEEDS = range(3)
 
 
 @dataclass(frozen=True)
@@ -208,32 +209,29 @@ def answers() -> Iterator[Line]:
 def tasks() -> Iterator[Line]:
     """tasks.json: two sides over the seeds that both have."""
     parts = read("tasks").get("parts", {})
-    for part, (what, rows, scores) in TASKS.items():
-        for ours, peer in SIDES[part]:
-            runs = parts.get(part, {}).get("runs", {})
-            both = [(runs.get(f"{ours} | {seed}{rows}"), runs.get(f"{peer} | {seed}{rows}")) for seed in range(3)]
-            pairs = [(one, other) for one, other in both if one and other]
-            if not pairs:
-                continue
-            times = [other["seconds"] / one["seconds"] for one, other in pairs]
-            own, theirs = (statistics.median(run["seconds"] for run in side) for side in zip(*pairs, strict=True))
-            own_score, their_score = (
-                common.spread([run[scores[0]][scores[1]] for run in side]) for side in zip(*pairs, strict=True)
-            )
-            said = " against ".join(f"{one['mean']:.3f} ± {one['sd']:.3f}" for one in (own_score, their_score))
-            few = f"{len(pairs)} seeds" if len(pairs) > 1 else "one seed"
-            yield Line(
-                what + ours.removeprefix("finetooth"),
-                peer,
-                f"{own:.0f} s",
-                f"{theirs:.0f} s",
-                statistics.median(times),
-                min(times),
-                max(times),
-                f"{scores[1].replace('_', ' ') if scores[1] != 'test' else 'test accuracy'} {said}, {few}",
-                MEASURED,
-                "tasks",
-            )
+    for part, what, rows, ours, peer, (group, score, name) in TASKS:
+        runs = parts.get(part, {}).get("runs", {})
+        keys = [[common.key(side, seed, rows) for side in (ours, peer)] for seed in SEEDS]
+        pairs = [(runs[one], runs[other]) for one, other in keys if one in runs and other in runs]
+        if not pairs:
+            continue
+        times = [other["seconds"] / one["seconds"] for one, other in pairs]
+        sides = [*zip(*pairs, strict=True)]
+        own, theirs = (statistics.median(run["seconds"] for run in side) for side in sides)
+        scores = [common.spread([run[group][score] for run in side]) for side in sides]
+        said = " against ".join(f"{each['mean']:.3f} ± {each['sd']:.3f}" for each in scores)
+        yield Line(
+            what + ours.removeprefix("finetooth"),
+            peer,
+            f"{own:.0f} s",
+            f"{theirs:.0f} s",
+            statistics.median(times),
+            min(times),
+            max(times),
+            f"{name} {said}, {len(pairs)} seeds" if len(pairs) > 1 else f"{name} {said}, one seed",
+            MEASURED,
+            "tasks",
+        )
 
 
 def table(found: list[Line]) -> str:

@@ -227,14 +227,9 @@ def ratios(sides: Sequence[str], runs: dict[str, Any], seeds: int, rows: int | N
     """The seconds of each side over those of the first, the median over seeds."""
 
     def seconds(side: str) -> list[float]:
-        return [runs[key(side, seed, rows)]["seconds"] for seed in range(seeds)]
+        return [runs[common.key(side, seed, rows)]["seconds"] for seed in range(seeds)]
 
     return {side: float(np.median(np.divide(seconds(side), seconds(sides[0])))) for side in sides[1:]}
-
-
-def key(side: str, seed: int, rows: int | None) -> str:
-    """Under which a run is kept."""
-    return f"{side} | {seed}" + (f" | {rows} rows" if rows else "")
 
 
 def main() -> None:
@@ -252,7 +247,7 @@ def main() -> None:
     runs = kept.setdefault(told.part, {"runs": {}})["runs"]
     for seed in range(told.seeds):
         for side in part.sides:
-            if (name := key(side, seed, told.rows)) in runs:
+            if (name := common.key(side, seed, told.rows)) in runs:
                 continue
             command = [sys.executable, __file__, told.part, "--one", side, str(seed)]
             command += ["--rows", str(told.rows)] if told.rows else []

@@ -37,10 +37,18 @@ class Replies:
 
 
 def answered(
-    task: Writing, net: Any, tokenizer: Any, table: Table, ids: Sequence[str], max_length: int, tokens: int
+    task: Writing,
+    net: Any,
+    tokenizer: Any,
+    table: Table,
+    ids: Sequence[str],
+    max_length: int,
+    tokens: int,
+    precision: str,
 ) -> list[str]:
-    """What the model writes to each row, at most so many tokens."""
-    return written(net.to(machine.device()), tokenizer, task.prompts(table, ids, tokenizer, max_length), tokens)
+    """What the model writes to each row, at most so many tokens, with matrix products in this precision."""
+    writer = Twin(net, precision).net.to(machine.device())
+    return written(writer, tokenizer, task.prompts(table, ids, tokenizer, max_length), tokens)
 
 
 def compared(
@@ -57,8 +65,8 @@ def compared(
     right = [conversation(table, table.position[i])[-1]["content"].strip() for i in chosen]
     longest = max(len(tokens) for tokens in after[1](text_target=right, add_special_tokens=False)["input_ids"])
     room = min(task.longest, int(longest * ROOM) + 1)
-    how = (table, chosen, max_length, room)
-    said = [answered(task, Twin(net, precision).net, tokenizer, *how) for net, tokenizer in (before, after)]
+    how = (table, chosen, max_length, room, precision)
+    said = [answered(task, net, tokenizer, *how) for net, tokenizer in (before, after)]
     scores = {}
     for agreement in task.agreements:
         first, second = (agreement.rows(each, right) for each in said)

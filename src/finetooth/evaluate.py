@@ -31,7 +31,6 @@ from finetooth.slices import slices as by_slice
 from finetooth.table import Answers, Split, Table
 from finetooth.tags import Tags
 from finetooth.tasks import Task, Writing, named, places, reading
-from finetooth.twin import Twin
 
 
 def evaluate(
@@ -144,8 +143,8 @@ def replies(
         )
     net, tokenizer = _tuned(run)
     _count_sealed(run, table, ids)
-    length, writer = int(run.plan.max_length), Twin(net, precision).net
-    return Replies(list(ids), answered(task, writer, tokenizer, table, ids, length, tokens or task.longest))
+    length, room = int(run.plan.max_length), tokens or task.longest
+    return Replies(list(ids), answered(task, net, tokenizer, table, ids, length, room, precision))
 
 
 def _count_sealed(run: Run, table: Table, ids: Sequence[str]) -> None:
