@@ -49,11 +49,17 @@ TEXTS: dict[str, Callable[[str, bool], Row]] = {
         "tags": ["B-PRAISE" if word in tiny.GOOD else "O" for word in text.split()],
     },
     "instruction": lambda text, good: {"prompt": text, "completion": "bright" if good else "dull cold"},
+    "preference": lambda text, good: {
+        "prompt": text,
+        "chosen": "bright" if good else "dull cold",
+        "rejected": "dull cold" if good else "bright",
+    },
     "seq2seq": lambda text, good: {"source": text, "target": "bright" if good else "dull cold"},
 }
 # Who reads something else than an encoder does.
 MODELS: dict[str, Callable[[Path], Path]] = {
     "instruction": tiny.save_causal,
+    "preference": tiny.save_causal,
     "seq2seq": lambda folder: tiny.save_seq2seq(folder, "bart"),
     "image-classification": lambda folder: tiny.save_image_model(folder, "vit"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from collections.abc import Callable
@@ -50,6 +51,10 @@ def test_the_example_runs(
         data = tmp_path / "pairs.csv"
         data.write_text("\n".join(["source,target", *lines]) + "\n", encoding="utf-8")
         model = tiny.save_seq2seq(tmp_path / "t5")
+    if name == "preference.py":
+        rows = [{"prompt": text, "chosen": "bright", "rejected": "dull"} for text in texts_of(reviews)[:60]]
+        data, model = tmp_path / "pairs.jsonl", tiny.save_causal(tmp_path / "llama")
+        data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     if name == "instruction.py":
         data, model = tiny.write_talks(tmp_path / "talks.jsonl", 80), tiny.save_causal(tmp_path / "llama")
     monkeypatch.setattr(sys, "argv", [name, str(data), str(model), str(tmp_path / "run")])

@@ -37,7 +37,7 @@ def test_focal_without_focus_is_cross_entropy_and_spares_easy_rows() -> None:
 def test_losses_are_fp32_whatever_the_logits() -> None:
     for name, make in LOSSES.items():
         logits, targets = LOGITS.bfloat16(), TARGETS
-        if name in ("mse", "huber"):
+        if name in ("mse", "huber", "dpo"):
             logits, targets = logits[:, :1], TARGETS.float()
         if name == "binary-cross-entropy":
             targets = torch.nn.functional.one_hot(TARGETS, 4).float()

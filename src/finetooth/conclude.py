@@ -28,7 +28,7 @@ from finetooth.run import Run
 from finetooth.seeds import numbers
 from finetooth.table import Answers, AnyOf, Numbers, Predictions, Table, Written
 from finetooth.tags import Tags, ragged
-from finetooth.tasks import Encoded, for_network, named
+from finetooth.tasks import Encoded, Instruction, for_network, named
 
 EXAMPLE = 8  # rows on which a changed head is looked at
 LEVEL = 0.95  # of prediction intervals
@@ -185,11 +185,12 @@ def _judge_untuned(run: Run, table: Table, job: Job) -> None:
     run.write_predictions("validation-untuned", predict(nets[0], job.task, job.validation, [], **how))
     spent = {"untuned": {"rows": 0, "seconds": perf_counter() - clock}}
     transferred, forgot = {"centroid": None, "h_score": None}, None
-    if job.validation.marks is not None:  # a decoder alone has never written what the encoder reads
-        some = np.argsort(numbers(0, "forgotten", 0, job.validation.keys), kind="stable")[:PROMPTS]
-        prompts = job.validation.take(np.sort(some))
+    if isinstance(job.task, Instruction):  # what an encoder reads its decoder has never written
+        task, some = named("instruction"), np.argsort(numbers(0, "forgotten", 0, job.validation.keys), kind="stable")
+        ids = [job.validation.ids[i] for i in np.sort(some[:PROMPTS]).tolist()]
+        prompts = task.encode(table, ids, [], untouched.tokenizer, int(job.plan.max_length))
         prompts = replace(prompts, marks=_asked(prompts))
-        said = [predict(net, job.task, prompts, [], **how) for net in nets]
+        said = [predict(net, task, prompts, [], **how) for net in nets]
         before, after = (p.cells()["token_accuracy"] for p in said)
         units = units_of(table.groups_of(prompts.ids), len(prompts))
         forgot = forgetting.told("the next token of an unseen prompt guessed at the first go", before, after, units)

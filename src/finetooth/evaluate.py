@@ -22,7 +22,7 @@ from finetooth.metrics import Metric, units_of
 from finetooth.packaged import cache
 from finetooth.perturb import OF_WORDS, PERTURBATIONS, perturbed, perturbed_words, robustness
 from finetooth.perturb_images import IMAGE_PERTURBATIONS, perturbed_images
-from finetooth.predict import exact, predict
+from finetooth.predict import against, exact, predict
 from finetooth.readers import HUB, read
 from finetooth.report import detail, opened, up_to_date, with_intervals, write_report
 from finetooth.run import WEIGHTS, Run
@@ -30,7 +30,7 @@ from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
 from finetooth.table import Answers, Split, Table
 from finetooth.tags import Tags
-from finetooth.tasks import Task, Writing, named, places, reading
+from finetooth.tasks import Preference, Task, Writing, named, places, planned
 
 
 def evaluate(
@@ -197,9 +197,9 @@ def _conversed(
 
 
 def _task(run: Run) -> Task:
-    """The run's task, which reads long texts as the run did."""
+    """The run's task, as its plan has it."""
     plan = run.plan
-    return reading(named(plan.task), plan.long)
+    return planned(named(plan.task), long=plan.long, loss=plan.loss)
 
 
 def _rows(run: Run, table: Table, ids: Sequence[str]) -> Rows:
@@ -248,7 +248,10 @@ def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str],
     (net, tokenizer), plan, device = tuned, run.plan, machine.device()
     task, names = _task(run), run.json("data.json")["names"]
     encoded = task.encode(table, ids, names, tokenizer, int(plan.max_length))
-    p = predict(net.to(device), task, encoded, names, pad=tokenizer.pad_token_id, precision=precision, device=device)
+    how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": precision, "device": device}
+    if isinstance(task, Preference):
+        encoded = against(_untuned(run)[0].to(device), task, encoded, **how)
+    p = predict(net.to(device), task, encoded, names, **how)
     return p.ruled(run.decisions)
 
 

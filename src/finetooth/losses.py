@@ -75,6 +75,18 @@ def binary_cross_entropy(pos_weight: Sequence[float] | None = None) -> Loss:
     return loss
 
 
+def dpo(beta: float = 0.1) -> Loss:
+    """Minus the log of how likely the preferred answer wins, where `beta` times the gain is the log of its odds.
+
+    Logits (rows, 1) are by how many nats the network finds the preferred answer likelier than the other, targets
+    (rows,) by how many it did before it was tuned; the gain is the difference. Gives (rows,). Rafailov et al. 2023
+    (Direct Preference Optimization), equation 7. Raises ValueError for a beta that is not above 0.
+    """
+    if not (isinstance(beta, int | float) and beta > 0):
+        raise ValueError(f"beta: found {beta!r}, expected a number above 0, such as 0.1")
+    return lambda logits, targets: functional.softplus(-beta * (logits.float().squeeze(-1) - targets))
+
+
 def in_chunks(
     head: Callable[[Tensor], Tensor], states: Tensor, targets: Tensor, loss: Loss, size: int = 1024
 ) -> Tensor:
@@ -98,4 +110,5 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "mse": squared,
     "huber": huber,
     "binary-cross-entropy": binary_cross_entropy,
+    "dpo": dpo,
 }

@@ -38,6 +38,7 @@ LOSSES: dict[str, tuple[str, ...]] = {
     "mse": (),
     "huber": ("delta",),
     "binary-cross-entropy": ("pos_weight",),
+    "dpo": ("beta",),
 }
 PRESETS = {"80-10-10": (0.8, 0.1, 0.1), "70-15-15": (0.7, 0.15, 0.15), "60-20-20": (0.6, 0.2, 0.2)}
 
@@ -60,6 +61,7 @@ LATER: dict[str, Any] = {
 }
 LARGEST = 20 << 30  # bytes
 ADAPTER_RATE = 1e-3
+PREFERENCE_RATE = 0.2  # times what the model would take to learn answers
 PROMPT_RATE = 1e-2
 
 
@@ -240,8 +242,8 @@ class Plan(Section):
 
     task: str = "auto"
     """What is to be learnt: text-classification, text-pair, text-regression, multi-label, token-classification,
-    image-classification, instruction or seq2seq; `auto` sees it by the columns, and where two are possible by the
-    model. In Python also the name of a task of your own, once it is in TASKS."""
+    image-classification, instruction, preference or seq2seq; `auto` sees it by the columns, and where two are possible
+    by the model. In Python also the name of a task of your own, once it is in TASKS."""
     data: Data = Data()
     """The columns."""
     split: SplitPlan = SplitPlan()
@@ -296,8 +298,9 @@ class Plan(Section):
     """This share of each target goes to all classes alike: against overconfidence, and for noisy labels."""
     loss: Part = "auto"
     """Of classes cross-entropy, focal ({name: focal, gamma: 2}: easy rows count less); of numbers mse, huber ({name:
-    huber, delta: 1}: beyond so many standard deviations rows pull less); of several labels binary-cross-entropy; in
-    Python (logits, targets) -> (rows,)."""
+    huber, delta: 1}: beyond so many standard deviations rows pull less); of several labels binary-cross-entropy; of
+    preferences dpo ({name: dpo, beta: 0.1}: more holds the model closer to what it was); in Python (logits, targets) ->
+    (rows,)."""
     class_weights: Literal["auto"] | dict[str, Annotated[Number, Field(ge=0)]] | None = None
     """How much a row of each class counts in the loss; `auto`: as much more as the class is rarer. Of several
     labels: how much a row counts for a label that is true of it."""
@@ -624,9 +627,15 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
     if isinstance(plan.adapter, Soft):
         decide("learning_rate", PROMPT_RATE, "virtual tokens have far to go, and nothing else moves")
         decide("freeze", 0, "they stand below the lowest block, so no state of it is the same for long")
+    slower, why = 1.0, ""
+    if facts.loss[0] == "dpo":
+        slower, why = PREFERENCE_RATE, "; preferences take small steps, at large ones a model forgets how to write"
     if plan.adapter is not None:
-        decide("learning_rate", ADAPTER_RATE, "an adapter starts from nothing, and there is little of it")
-    decide("learning_rate", 1e-4 if small else 5e-5, f"{'a small' if small else 'a large'} model, {size}")
+        found = "an adapter starts from nothing, and there is little of it"
+        decide("learning_rate", ADAPTER_RATE * slower, found + why)
+    decide(
+        "learning_rate", (1e-4 if small else 5e-5) * slower, f"{'a small' if small else 'a large'} model, {size}{why}"
+    )
     rate = chosen.get("learning_rate", plan.learning_rate)
     decide("head_learning_rate", rate, "the head is the one that was pre-trained, and learns as the rest does")
     epochs = 2 if facts.rows >= 5000 else 3 if facts.rows >= 2000 else 5 if facts.rows >= 500 else 10

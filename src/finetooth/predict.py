@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from finetooth.labels import kind_of
 from finetooth.prefix import Ask
 from finetooth.table import Answers, Table
 from finetooth.tags import ragged
-from finetooth.tasks import OWNERS, READS, TASKS, Encoded, Task, for_network, summed
+from finetooth.tasks import OWNERS, READS, TASKS, Encoded, Preference, Task, for_network, summed
 from finetooth.twin import Twin
 
 Inputs = dict[str, Tensor]
@@ -50,6 +51,29 @@ def predict(
     found = _each(said, net, task, encoded, pad, precision, device, None)
     targets = encoded.counts if task.kind == "texts" else encoded.targets
     return task.answers(encoded.ids, targets, found, names)
+
+
+def against(
+    net: nn.Module,
+    task: Preference,
+    encoded: Encoded,
+    *,
+    pad: int,
+    precision: str,
+    device: str,
+    ask: Ask | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Encoded:
+    """The rows with what this net, which is not tuned yet, says of them as targets; asked by `ask`, where given.
+
+    `progress` is told how many tokens are done, and how many there are.
+    """
+
+    def said(net: nn.Module, inputs: Inputs, rows: Rows, targets: Tensor) -> Tensor:
+        return task.logits(net, inputs) if ask is None else ask(inputs, encoded.keys[rows])
+
+    found = _each(said, net, task, encoded, pad, precision, device, progress)
+    return replace(encoded, targets=found[:, 0].astype(np.float32))
 
 
 def exact(task: Task, precision: str) -> str:

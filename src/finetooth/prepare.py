@@ -27,7 +27,7 @@ from finetooth.loop import Recipe, State, optimizer
 from finetooth.losses import LOSSES, by_class
 from finetooth.metrics import Metric
 from finetooth.plan import Data, Facts, Lora, Plan, made, mixing_of, name_of, resolve
-from finetooth.predict import predict
+from finetooth.predict import against, predict
 from finetooth.prefix import Ask, Prefix, stores
 from finetooth.progress import Progress, Silent
 from finetooth.rates import Rate
@@ -36,7 +36,8 @@ from finetooth.seeds import numbers, row_keys
 from finetooth.slices import refuse_unknown
 from finetooth.table import Answers, Predictions, Split, Table
 from finetooth.tags import flat
-from finetooth.tasks import Encoded, Task, fitting, named, reach, reading
+from finetooth.tasks import Encoded, Preference, Task, fitting, named, planned, reach
+from finetooth.twin import Twin
 
 AT_ONCE = {
     "fp32": 512,
@@ -184,6 +185,23 @@ class Job:
         net = net.to(machine.device())
         return State(net, self.backbone.layers, optimizer(net, self.backbone.layers, self.plan.weight_decay))
 
+    def as_preferred(self) -> Encoded:
+        """The rows with which of two answers the model as it is now prefers, and how much, as targets."""
+        assert isinstance(self.task, Preference)
+        prompted, pad = self.backbone.prompted, self.backbone.tokenizer.pad_token_id
+        # An adapter's matrices change nothing yet; its tokens in each row do.
+        net = self.backbone.net if not prompted else self.task.load(self.backbone.source, self.names).net
+        twin, deepest = Twin(net.to(machine.device()), self.plan.precision).net, self.backbone.layers.deepest
+        ask = None
+        if not prompted:
+            ask = self._ask(
+                twin, [self.recipe.rate(depth, 0.0) == 0.0 for depth in range(deepest + 1)].__getitem__, 0.0
+            )
+        self.progress.say("asking the model as it is which of two answers it prefers, and how much")
+        self.progress.stored(0, int(self.rows.lengths.sum()))
+        how: dict[str, Any] = {"pad": pad, "precision": self.plan.precision, "device": machine.device()}
+        return against(twin, self.task, self.rows, **how, ask=ask, progress=self.progress.stored)
+
     def look(self, net: nn.Module, precision: str | None = None, ask: Ask | None = None) -> Answers:
         """What the net, as it now is, says of the validation rows, in the plan's precision or another."""
         p = predict(
@@ -231,6 +249,7 @@ class Material:
     limit: int | None
     seen: Seen | None = None
     _encoded: dict[tuple[str, int, str], Encoded] = field(default_factory=dict, repr=False, compare=False)
+    _preferred: dict[tuple[Any, ...], Encoded] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
     def of(
@@ -260,7 +279,8 @@ class Material:
 
         From `scratch` the network begins without what it has learnt. Raises UserError for what is wrong.
         """
-        table, task, names, split = self.table, reading(self.task, plan.long), self.names, split or self.split
+        table, names, split = self.table, self.names, split or self.split
+        task = planned(self.task, long=plan.long, loss=plan.loss)
         refuse_senseless(plan, task)
         refuse_unfit(plan, table, task, names, self.metrics)
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
@@ -295,11 +315,7 @@ class Material:
                 f"max_length: found {plan.max_length}, but {self.model} takes at most {backbone.limit} tokens."
             )
         everything = self.encoded(backbone, task, int(plan.max_length), plan.long)
-        place = {row_id: i for i, row_id in enumerate(everything.ids)}
-        training, validation = (
-            everything.take(np.array([place[i] for i in ids], dtype=np.int64))
-            for ids in (split.train, split.validation)
-        )
+        training, validation = _parts(everything, split)
         if task.kind != "texts" and len(np.unique(flat(training.targets), axis=0)) < 2:
             alike = "are of one class" if task.kind == "one-of" else "have the same label"
             raise DataError(
@@ -337,6 +353,22 @@ class Material:
         )
         _refuse_idleness(job)
         return job
+
+    def ready(self, plan: Plan, *, split: Split | None = None, scratch: bool = False, progress: Progress) -> Job:
+        """A job that can begin: where preferences are learnt the targets are what the untuned model prefers.
+
+        It is asked once for all folds and trials, above a store of what is frozen where the job has one.
+        """
+        job = self.job(plan, split=split, scratch=scratch, progress=progress)
+        if not isinstance(job.task, Preference):
+            return job
+        stored = rates.storable(job.recipe.rate, job.backbone.layers.deepest, 0.0, job.epochs)
+        key = (job.backbone.tokenizer_digest, int(job.plan.max_length), job.plan.precision, stored, job.plan.cache)
+        if key not in self._preferred:
+            self._preferred[key] = job.as_preferred()
+        rows = self._preferred[key]
+        training, validation = _parts(rows, job.split)
+        return replace(job, rows=rows, training=training, validation=validation)
 
     def folds(self, plan: Plan, folds: int, repeat: int = 0) -> list[Split]:
         """What is not sealed in folds, each with another part to validate on. Raises DataError."""
@@ -416,7 +448,7 @@ def refuse_senseless(plan: Plan, task: Task) -> None:
     name = plan.loss.get("name") if isinstance(plan.loss, dict) else plan.loss
     if isinstance(name, str) and name not in {"auto", *task.losses}:
         raise PlanError(f"loss: {name} is not for this task; {nearest(name, ['auto', *task.losses])}")
-    if plan.packing and task.kind != "texts":
+    if plan.packing and (task.kind != "texts" or isinstance(task, Preference)):
         raise PlanError("packing: is for language models, which learn single tokens; leave it away.")
     if task.kind == "one-of":
         return
@@ -531,7 +563,7 @@ def decisions(job: Job) -> Iterator[str]:
         f"{counts['train']:,} rows to train, {counts['validation']:,} to validate, {counts['test']:,} sealed "
         f"({job.split.how})"
     )
-    if job.rows.windows is not None:
+    if job.rows.windows is not None and job.plan.long == "windows":
         several = int((job.rows.windows.counts > 1).sum())
         yield (
             f"long windows: {several:,} of {len(job.rows):,} rows have more than {job.plan.max_length} tokens, and are "
@@ -579,6 +611,15 @@ def _words_cut(job: Job) -> Iterator[Finding]:
             int(lost.sum()),
             tuple(job.rows.ids[row] for row in rows),
         )
+
+
+def _parts(rows: Encoded, split: Split) -> tuple[Encoded, Encoded]:
+    """Those to train and those to validate."""
+    place = {row_id: i for i, row_id in enumerate(rows.ids)}
+    training, validation = (
+        rows.take(np.array([place[i] for i in ids], dtype=np.int64)) for ids in (split.train, split.validation)
+    )
+    return training, validation
 
 
 def _fewer(ids: tuple[str, ...], rows: int) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from finetooth.plan import Plan
 from finetooth.prepare import Job, decisions, prepare
 from finetooth.progress import Progress, Silent
 from finetooth.table import Table
+from finetooth.tasks import Preference
 
 LOOK_ROWS = 256  # validation rows that are enough to tell how long all take
 
@@ -47,6 +48,11 @@ def rehearse(
     for sentence in decisions(job):
         say(sentence)
     seconds = {"prepare": perf_counter() - clock}
+    if isinstance(job.task, Preference):  # what the untuned model prefers is asked when a run begins
+        training, validation = (
+            replace(rows, targets=np.zeros(len(rows), np.float32)) for rows in (job.training, job.validation)
+        )
+        job = replace(job, training=training, validation=validation)
 
     order, whole, state = job.batches.order(0), job.recipe, job.state()
     if any(whole.rate(depth, 0.0) == 0.0 for depth in range(job.backbone.layers.deepest)) and job.plan.cache != "off":
@@ -70,7 +76,10 @@ def rehearse(
     clock = perf_counter()
     small = replace(job, validation=job.validation.take(np.arange(min(LOOK_ROWS, len(job.validation)))))
     say(f"looked at {len(small.validation)} validation rows: loss {small.scores(state.net)['loss']:.4f}")
-    look = (perf_counter() - clock) * len(job.validation) / len(small.validation)
+    a_row = (perf_counter() - clock) / len(small.validation)
+    look = a_row * len(job.validation)
+    if isinstance(job.task, Preference):
+        seconds["prepare"] += a_row * len(job.rows)
 
     parent = next(folder for folder in (Path(out).absolute(), *Path(out).absolute().parents) if folder.is_dir())
     with tempfile.TemporaryDirectory(dir=parent, prefix=".rehearsal-") as scratch:

@@ -24,9 +24,12 @@ from finetooth.tags import Tags, begun, one_sign_for_begin
 
 PARTS = ("train", "validation", "test")
 Kind = Literal["one-of", "numbers", "any-of", "texts", "tags"]  # of answers, and of what stands in a label column
-TALKS = ("messages", "conversations")  # columns that hold whole conversations, answers included
+CHOSEN, REJECTED = "chosen", "rejected"  # columns of two answers, of which one is preferred
+PROMPTS = ("prompt", "question", "instruction", "input")  # columns of what they answer
+TALKS = ("messages", "conversations", CHOSEN)  # columns that hold whole conversations, answers included
 ASKED = (  # columns of a prompt or a source, and of the answer to it
     (("prompt",), "completion"),
+    *(((name,), CHOSEN) for name in PROMPTS),
     (("instruction", "input"), "output"),
     (("instruction",), "output"),
     (("source",), "target"),

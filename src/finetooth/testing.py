@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from finetooth.errors import PlanError
-from finetooth.evaluate import evaluate
+from finetooth.evaluate import answers, evaluate
 from finetooth.history import Step
 from finetooth.plan import Plan
-from finetooth.predict import predict
 from finetooth.prepare import prepare
 from finetooth.progress import Silent
 from finetooth.run import Run
@@ -94,13 +93,10 @@ def check_task(name: str, table: Table, model: str, folder: Path) -> Run:
     _alike(plain.predictions("validation").said, said.said, "without the store it ended otherwise")
 
     task, names = named(name), whole.json("data.json")["names"]
-    net, tokenizer = task.tuned(whole.model)
-    places = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
-    length = int(whole.plan.max_length)
-    again = predict(net, task, task.encode(table, said.ids, names, tokenizer, length), names, **places)
+    again = answers(whole, table, said.ids)
     _alike(again.said, said.said, "the saved model says something else than the run")
     for row, row_id in enumerate(said.ids[:12]):
-        alone = predict(net, task, task.encode(table, [row_id], names, tokenizer, length), names, **places)
+        alone = answers(whole, table, [row_id])
         _alike(alone.said, again.take(np.array([row])).said, f"the row {row_id} says something else alone", within=1e-5)
     job = prepare(table, plan, model)
     _, targets = job.task.collate(job.training, np.arange(9), job.backbone.tokenizer.pad_token_id)

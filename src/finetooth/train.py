@@ -96,7 +96,7 @@ def _train(
 ) -> Run:
     """One run, begun at `clock`. `again` trains what is to stand beside it; what stands beside has no baselines."""
     clock, table = clock or perf_counter(), material.table
-    job = material.job(plan, scratch=scratch, progress=progress)
+    job = material.ready(plan, scratch=scratch, progress=progress)
     state = job.state()
     if resume and Run(Path(out)).begun:
         run = Run.open(out)

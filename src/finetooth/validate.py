@@ -159,7 +159,7 @@ def learn(
 ) -> tuple[dict[str, Any], Answers]:
     """Tune on the fold's training rows; what that came to, and what the best evaluation said of the other rows."""
     clock = perf_counter()
-    job = material.job(
+    job = material.ready(
         plan.model_copy(update={"seed": plan.seed + fold.repeat - 1}), split=fold.split, progress=progress
     )
     seen = list(looks(job))

@@ -23,11 +23,24 @@ def token_accuracy(p: Written, weights: Values) -> Values:
     return np.asarray(weights @ p.right / (weights @ p.labels))
 
 
+def reward_accuracy(p: Written, weights: Values) -> Values:
+    """The share of rows whose preferred answer has gained on the other by tuning; where neither has, a half."""
+    return token_accuracy(p, weights)
+
+
 LANGUAGE: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         under_weights("loss", "lower", loss),
         under_weights("perplexity", "lower", perplexity),
         under_weights("token_accuracy", "higher", token_accuracy),
+    )
+}
+
+PREFERENCE: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        under_weights("loss", "lower", loss),
+        under_weights("reward_accuracy", "higher", reward_accuracy),
     )
 }

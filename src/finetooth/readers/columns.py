@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from finetooth.errors import DataError, listed, nearest, shown
-from finetooth.table import ASKED, TALKS, Columns
+from finetooth.table import ASKED, CHOSEN, PROMPTS, REJECTED, TALKS, Columns
 
 INPUTS = ("text", "sentence")
 PAIRS = (("text", "text_pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
@@ -64,7 +64,7 @@ def choose(
         pairs = [[name for half in pair for name in names if name.lower() == half] for pair in PAIRS]
         pair = next((found for found in pairs if len(found) == 2), None)
         inputs = [*pair] if pair else [guessed("input", INPUTS, True)]
-    talks = [*inputs] == [name for name in names if name.lower() in TALKS][:1]
+    talks = len(inputs) == 1 and str(inputs[0]).lower() in TALKS
     # Several columns of 0 and 1 are the labels of which any may be true.
     several = [name.strip() for name in label.split(",")] if label and label not in names else []
     needed = labelled and not several and not talks
@@ -94,7 +94,10 @@ def _talk(names: Sequence[str]) -> tuple[str, str | None] | None:
     Not where one of them, or another column, has a name that speaks of labelled texts: a source may be a file's name.
     """
     known = {name.lower(): name for name in names}
-    whole = [known[name] for name in TALKS if name in known]
+    if {CHOSEN, REJECTED} <= known.keys():
+        prompt = next((known[name] for name in PROMPTS if name in known), None)
+        return (prompt, known[CHOSEN]) if prompt else (known[CHOSEN], None)
+    whole = [known[name] for name in TALKS if name in known and name != CHOSEN]
     if whole:
         return whole[0], None
     for asked, answer in ASKED:

@@ -24,6 +24,7 @@ METRICS = {
     "loss": "loss",
     "perplexity": "perplexity",
     "token_accuracy": "token accuracy",
+    "reward_accuracy": "reward accuracy",
     "exact_match": "exact match",
     "token_f1": "token F1",
     "bleu": "BLEU",

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finetooth.errors import DataError, ModelError
-from finetooth.table import TALKS, Table
+from finetooth.errors import DataError, ModelError, listed
+from finetooth.table import CHOSEN, REJECTED, TALKS, Table
 
 ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}  # of ShareGPT and its kin
 KNOWN = ("system", "user", "assistant", "tool")
@@ -38,18 +38,45 @@ def conversation(table: Table, row: int) -> list[Message]:
         if answer is None:
             column = table.columns.label or "completion"
             raise DataError(f"{place}: the column '{column}' is empty or missing, expected the answer to learn.")
-        return [*asked(table, row), {"role": "assistant", "content": answer}]
-    messages = _messages(table, row)
+        return _answered(asked(table, row), answer, f"{place}, column '{table.columns.label}'")
+    return _with_answers(_messages(table, row), f"{place}, column '{table.columns.input[0]}'")
+
+
+def rival(table: Table, row: int) -> list[Message]:
+    """The messages of a row with the answer that is not preferred. Raises DataError, naming the row."""
+    column = next((name for name in table.data.column_names if name.lower() == REJECTED), None)
+    if column is None:
+        raise DataError(
+            f"{table.source}: there is no column '{REJECTED}', expected the answers that are not preferred there, and "
+            f"in '{CHOSEN}' those that are; the columns are {listed(table.data.column_names)}."
+        )
+    answer, where = table.data.column(column)[row].as_py() or "", f"{table.place(row)}, column '{column}'"
+    if not answer.strip():
+        raise DataError(f"{where}: is empty, expected the answer that is not preferred.")
+    if _whole(table):
+        return _with_answers(_listed(answer, where), where)
+    return _answered(asked(table, row), answer, where)
+
+
+def _answered(asked: Sequence[Message], answer: str, where: str) -> list[Message]:
+    """A prompt with its answer: a text, or a list of messages, which may begin with the prompt."""
+    messages = _parsed(answer)
+    if not messages:
+        return [*asked, {"role": "assistant", "content": answer}]
+    return _with_answers(messages if messages[0]["role"] != "assistant" else [*asked, *messages], where)
+
+
+def _with_answers(messages: list[Message], where: str) -> list[Message]:
     if not any(m["role"] == "assistant" and m["content"].strip() for m in messages[1:]):
-        column = table.columns.input[0]
-        raise DataError(f"{place}, column '{column}': no message of the assistant follows another, so none is learnt.")
+        raise DataError(f"{where}: no message of the assistant follows another, so none is learnt.")
     return messages
 
 
 def asked(table: Table, row: int) -> list[Message]:
     """The messages of a row that wait for an answer: without the last, where that is the assistant's."""
     if not _whole(table):
-        return [{"role": "user", "content": "\n\n".join(cell for cell in table.inputs[row] if cell.strip())}]
+        prompt = "\n\n".join(cell for cell in table.inputs[row] if cell.strip())
+        return _parsed(prompt) or [{"role": "user", "content": prompt}]
     messages = _messages(table, row)
     return messages[:-1] if messages[-1]["role"] == "assistant" else messages
 
@@ -60,11 +87,19 @@ def _whole(table: Table) -> bool:
 
 
 def _messages(table: Table, row: int) -> list[Message]:
-    cell, where = table.inputs[row][0], f"{table.place(row)}, column '{table.columns.input[0]}'"
+    return _listed(table.inputs[row][0], f"{table.place(row)}, column '{table.columns.input[0]}'")
+
+
+def _parsed(cell: str) -> list[Message]:
+    """The messages of a cell that holds a list of them; none of any other."""
     try:
-        messages = [_message(each) for each in json.loads(cell)]
+        return [_message(each) for each in json.loads(cell)] if cell.lstrip().startswith("[") else []
     except (ValueError, TypeError, KeyError):
-        messages = []
+        return []
+
+
+def _listed(cell: str, where: str) -> list[Message]:
+    messages = _parsed(cell)
     if not messages:
         raise DataError(
             f"{where}: found {cell[:60]!r}, expected a list of messages such as "

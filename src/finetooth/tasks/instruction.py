@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -16,7 +17,7 @@ from finetooth.errors import DataError
 from finetooth.metrics import SHORT
 from finetooth.table import Table
 from finetooth.tasks.base import READS, Encoded, for_network, padded
-from finetooth.tasks.chat import asked, conversation, marked, question, rendered
+from finetooth.tasks.chat import Message, asked, conversation, marked, question, rendered
 from finetooth.tasks.writing import Writing
 
 
@@ -44,23 +45,14 @@ class Instruction(Writing):
         Raises DataError where that leaves nothing to learn of a row.
         """
         rows = [table.position[i] for i in ids]
-        made = list(marked(tokenizer, [rendered(tokenizer, conversation(table, row)) for row in rows]))
-        tokens = [np.array(found[:max_length], dtype=np.int32) for found, _ in made]
-        marks = [mark[:max_length] & (np.arange(len(mark[:max_length])) > 0) for _, mark in made]
-        lost = [row for row, mark in zip(rows, marks, strict=True) if not mark.any()]
-        if lost:
-            raise DataError(
-                f"{table.place(lost[0])}: of its answer nothing is left within max_length {max_length}; so for "
-                f"{len(lost):,} of {len(rows):,} rows. Raise max_length, or take these rows out."
-            )
-        flat, learnt = np.concatenate(tokens), np.concatenate(marks)
+        read = read_tokens(table, rows, [conversation(table, row) for row in rows], tokenizer, max_length)
         return Encoded(
             ids=list(ids),
-            tokens=flat,
-            offsets=np.cumsum([0, *map(len, tokens)], dtype=np.int64),
+            tokens=np.concatenate([each.tokens for each in read]),
+            offsets=np.cumsum([0, *(len(each.tokens) for each in read)], dtype=np.int64),
             targets=np.zeros(len(ids), dtype=np.int64),
-            whole=np.array([len(found) for found, _ in made], dtype=np.int64),
-            marks=learnt,
+            whole=np.array([each.whole for each in read], dtype=np.int64),
+            marks=np.concatenate([each.learnt for each in read]),
         )
 
     def collate(self, encoded: Encoded, rows: NDArray[np.int64], pad: int) -> tuple[dict[str, Tensor], Tensor]:
@@ -83,3 +75,33 @@ class Instruction(Writing):
         """What the chat template makes of a question, its last `max_length` tokens."""
         texts = [question(tokenizer, asked(table, table.position[i])) for i in ids]
         return [tokenizer(text, add_special_tokens=False)["input_ids"][-max_length:] for text in texts]
+
+
+@dataclass(frozen=True)
+class Read:
+    """The tokens of a conversation that are read, which of them are of an answer, and how many there were to read."""
+
+    tokens: NDArray[np.int32]
+    learnt: NDArray[np.bool_]
+    whole: int
+
+
+def read_tokens(
+    table: Table, rows: Sequence[int], conversations: Sequence[Sequence[Message]], tokenizer: Any, max_length: int
+) -> list[Read]:
+    """The conversations of these rows, as the chat template has them, cut at `max_length` tokens.
+
+    Raises DataError, naming the first row, where that leaves nothing of an answer.
+    """
+    read = []
+    for tokens, marks in marked(tokenizer, [rendered(tokenizer, messages) for messages in conversations]):
+        # Before the first token there is nothing to tell it by.
+        learnt = marks[:max_length] & (np.arange(len(marks[:max_length])) > 0)
+        read.append(Read(np.array(tokens[:max_length], dtype=np.int32), learnt, len(tokens)))
+    lost = [row for row, each in zip(rows, read, strict=True) if not each.learnt.any()]
+    if lost:
+        raise DataError(
+            f"{table.place(lost[0])}: of its answer nothing is left within max_length {max_length}; so for "
+            f"{len(lost):,} of {len(rows):,} rows. Raise max_length, or take these rows out."
+        )
+    return read
