@@ -28,7 +28,7 @@ from finetooth.run import Run
 from finetooth.seeds import numbers
 from finetooth.table import Answers, AnyOf, Numbers, Predictions, Table, Written
 from finetooth.tags import Tags, ragged
-from finetooth.tasks import Encoded, Instruction, for_network, named
+from finetooth.tasks import Encoded, Instruction, Preference, for_network, named
 
 EXAMPLE = 8  # rows on which a changed head is looked at
 LEVEL = 0.95  # of prediction intervals
@@ -182,7 +182,11 @@ def _judge_untuned(run: Run, table: Table, job: Job) -> None:
     how: dict[str, Any] = {"pad": untouched.tokenizer.pad_token_id, "precision": job.plan.precision}
     how["device"] = machine.device()
     nets = [untouched.net.to(machine.device()), job.backbone.net]
-    run.write_predictions("validation-untuned", predict(nets[0], job.task, job.validation, [], **how))
+    if isinstance(job.task, Preference):
+        p: Answers = job.task.untuned(job.validation.ids)
+    else:
+        p = predict(nets[0], job.task, job.validation, [], **how)
+    run.write_predictions("validation-untuned", p)
     spent = {"untuned": {"rows": 0, "seconds": perf_counter() - clock}}
     transferred, forgot = {"centroid": None, "h_score": None}, None
     if isinstance(job.task, Instruction):  # what an encoder reads its decoder has never written

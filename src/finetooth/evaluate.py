@@ -22,7 +22,7 @@ from finetooth.metrics import Metric, units_of
 from finetooth.packaged import cache
 from finetooth.perturb import OF_WORDS, PERTURBATIONS, perturbed, perturbed_words, robustness
 from finetooth.perturb_images import IMAGE_PERTURBATIONS, perturbed_images
-from finetooth.predict import against, exact, predict
+from finetooth.predict import exact, predict, preferred
 from finetooth.readers import HUB, read
 from finetooth.report import detail, opened, up_to_date, with_intervals, write_report
 from finetooth.run import WEIGHTS, Run
@@ -30,7 +30,7 @@ from finetooth.slices import refuse_unknown
 from finetooth.slices import slices as by_slice
 from finetooth.table import Answers, Split, Table
 from finetooth.tags import Tags
-from finetooth.tasks import Preference, Task, Writing, named, places, planned
+from finetooth.tasks import Encoded, Preference, Task, Writing, named, places, reading
 
 
 def evaluate(
@@ -63,13 +63,17 @@ def evaluate(
     tuned, untouched = _tuned(run), _untuned(run) if _task(run).kind == "texts" else None
     _enter(run, f"evaluate {run.path.resolve().name}")
     precision = exact(_task(run), run.plan.precision)
-    run.write_predictions("test", _answers(run, tuned, table, split.test, precision))
+    test = _encoded(run, tuned[1], untouched, table, split.test, precision)
+    run.write_predictions("test", _answers(run, tuned, test, precision))
     for other in beside:
-        other.write_predictions("test", _answers(other, _tuned(other), table, split.test, precision))
+        other.write_predictions("test", _answers(other, _tuned(other), test, precision))
+    task, missing = _task(run), dict[str, str]()
     if untouched is None:
         others, missing = asked_again(run, table, _rows(run, table, split.test))
+    elif isinstance(task, Preference):
+        others = {"untuned": task.untuned(test.ids)}
     else:
-        others, missing = {"untuned": _answers(run, untouched, table, split.test, precision)}, {}
+        others = {"untuned": _answers(run, untouched, test, precision)}
     for name, p in others.items():
         run.write_predictions(f"test-{name}", p)
     report = opened(run.json("report.json"), run, table, known, others, missing)
@@ -77,7 +81,7 @@ def evaluate(
     if untouched is None:
         report |= _looked_into(run, tuned, table, goal, slices)
     else:
-        report |= _conversed(run, untouched, tuned, table, goal, slices)
+        report |= _conversed(run, untouched, tuned, table, test, goal, slices)
     kept = run.json("machine.json")
     kept["seconds"]["evaluate"] += perf_counter() - clock
     run.write("machine.json", {**kept, "peak_memory_bytes": max(kept["peak_memory_bytes"], machine.peak_memory())})
@@ -113,11 +117,11 @@ def answers(
     Sealed rows among them count as an opening when their labels are there to be compared with.
     """
     run = ended(run)
-    tuned = _tuned(run)
+    tuned, untouched = _tuned(run), _untuned(run) if isinstance(_task(run), Preference) else None
     # A whole conversation holds its answers, and has no label beside them.
     whole = table.columns.talk and table.columns.label is None
     _count_sealed(run, table, [i for i in ids if whole or table.labels[table.position[i]] is not None])
-    p = _answers(run, tuned, table, ids, precision)
+    p = _answers(run, tuned, _encoded(run, tuned[1], untouched, table, ids, precision), precision)
     return replace(p, places=places(table, ids, tuned[1])) if isinstance(p, Tags) else p
 
 
@@ -184,22 +188,24 @@ def _conversed(
     untouched: tuple[Any, Any],
     tuned: tuple[Any, Any],
     table: Table,
+    test: Encoded,
     goal: Metric,
     columns: Sequence[str],
 ) -> dict[str, Any]:
     """The same where answers are in words: the goal by kinds of rows, and what both models write."""
     p, plan, task = run.predictions("test"), run.plan, _task(run)
+    tokens = test.whole if isinstance(task, Preference) else test.counts
     assert isinstance(task, Writing), "answers in words are written"
-    lengths = dict(zip(p.ids, p.labels.tolist(), strict=True))
+    lengths = dict(zip(test.ids, tokens.tolist(), strict=True))
     said = compared(task, untouched, tuned, table, p.ids, int(plan.max_length), plan.precision)
     found = by_slice(p, table, lengths, goal, columns=[*plan.slices, *columns])
     return {"slices": found, "robustness": None, "written": said}
 
 
 def _task(run: Run) -> Task:
-    """The run's task, as its plan has it."""
+    """The run's task, which reads long texts as the run did."""
     plan = run.plan
-    return planned(named(plan.task), long=plan.long, loss=plan.loss)
+    return reading(named(plan.task), plan.long)
 
 
 def _rows(run: Run, table: Table, ids: Sequence[str]) -> Rows:
@@ -244,15 +250,23 @@ def _untuned(run: Run) -> tuple[Any, Any]:
     return untouched.net, untouched.tokenizer
 
 
-def _answers(run: Run, tuned: tuple[Any, Any], table: Table, ids: Sequence[str], precision: str) -> Answers:
-    (net, tokenizer), plan, device = tuned, run.plan, machine.device()
-    task, names = _task(run), run.json("data.json")["names"]
-    encoded = task.encode(table, ids, names, tokenizer, int(plan.max_length))
+def _encoded(
+    run: Run, tokenizer: Any, untouched: tuple[Any, Any] | None, table: Table, ids: Sequence[str], precision: str
+) -> Encoded:
+    """These rows as the run's networks read them; of two answers with what the one before tuning prefers."""
+    task, device = _task(run), machine.device()
+    encoded = task.encode(table, ids, run.json("data.json")["names"], tokenizer, int(run.plan.max_length))
+    if not isinstance(task, Preference):
+        return encoded
+    assert untouched is not None, "it was loaded before the rows were looked at"
+    net, how = untouched[0].to(device), {"pad": tokenizer.pad_token_id, "precision": precision, "device": device}
+    return replace(encoded, targets=preferred(net, task, encoded, **how))
+
+
+def _answers(run: Run, tuned: tuple[Any, Any], encoded: Encoded, precision: str) -> Answers:
+    (net, tokenizer), device, names = tuned, machine.device(), run.json("data.json")["names"]
     how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": precision, "device": device}
-    if isinstance(task, Preference):
-        encoded = against(_untuned(run)[0].to(device), task, encoded, **how)
-    p = predict(net.to(device), task, encoded, names, **how)
-    return p.ruled(run.decisions)
+    return predict(net.to(device), _task(run), encoded, names, **how).ruled(run.decisions)
 
 
 def _written(run: Run, report: dict[str, Any]) -> dict[str, Any]:

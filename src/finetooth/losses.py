@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 import torch
 from torch import Tensor
@@ -82,7 +83,7 @@ def dpo(beta: float = 0.1) -> Loss:
     (rows,) by how many it did before it was tuned; the gain is the difference. Gives (rows,). Rafailov et al. 2023
     (Direct Preference Optimization), equation 7. Raises ValueError for a beta that is not above 0.
     """
-    if not (isinstance(beta, int | float) and beta > 0):
+    if isinstance(beta, bool) or not (isinstance(beta, int | float) and 0 < beta < inf):
         raise ValueError(f"beta: found {beta!r}, expected a number above 0, such as 0.1")
     return lambda logits, targets: functional.softplus(-beta * (logits.float().squeeze(-1) - targets))
 

@@ -622,13 +622,13 @@ def resolve(plan: Plan, facts: Facts) -> tuple[Plan, dict[str, str]]:
         decide("head_learning_rate", None, "rate replaces it")
     if facts.new_head:
         decide("head_learning_rate", 1e-3, "the head is new and starts from nothing")
-    if plan.freeze == "all":
+    if plan.freeze == "all" and facts.new_head:
         decide("learning_rate", chosen.get("head_learning_rate", plan.head_learning_rate), "only the head learns")
     if isinstance(plan.adapter, Soft):
         decide("learning_rate", PROMPT_RATE, "virtual tokens have far to go, and nothing else moves")
         decide("freeze", 0, "they stand below the lowest block, so no state of it is the same for long")
     slower, why = 1.0, ""
-    if facts.loss[0] == "dpo":
+    if facts.loss[0] == "dpo" and not isinstance(plan.adapter, Soft):
         slower, why = PREFERENCE_RATE, "; preferences take small steps, at large ones a model forgets how to write"
     if plan.adapter is not None:
         found = "an adapter starts from nothing, and there is little of it"

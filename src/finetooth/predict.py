@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +52,7 @@ def predict(
     return task.answers(encoded.ids, targets, found, names)
 
 
-def against(
+def preferred(
     net: nn.Module,
     task: Preference,
     encoded: Encoded,
@@ -63,8 +62,8 @@ def against(
     device: str,
     ask: Ask | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Encoded:
-    """The rows with what this net, which is not tuned yet, says of them as targets; asked by `ask`, where given.
+) -> NDArray[np.float32]:
+    """By how many nats the net prefers the first answer of each row to the second, (rows,); by `ask`, where given.
 
     `progress` is told how many tokens are done, and how many there are.
     """
@@ -73,7 +72,7 @@ def against(
         return task.logits(net, inputs) if ask is None else ask(inputs, encoded.keys[rows])
 
     found = _each(said, net, task, encoded, pad, precision, device, progress)
-    return replace(encoded, targets=found[:, 0].astype(np.float32))
+    return found[:, 0].astype(np.float32)
 
 
 def exact(task: Task, precision: str) -> str:

@@ -27,7 +27,7 @@ from finetooth.loop import Recipe, State, optimizer
 from finetooth.losses import LOSSES, by_class
 from finetooth.metrics import Metric
 from finetooth.plan import Data, Facts, Lora, Plan, made, mixing_of, name_of, resolve
-from finetooth.predict import against, predict
+from finetooth.predict import predict, preferred
 from finetooth.prefix import Ask, Prefix, stores
 from finetooth.progress import Progress, Silent
 from finetooth.rates import Rate
@@ -36,7 +36,7 @@ from finetooth.seeds import numbers, row_keys
 from finetooth.slices import refuse_unknown
 from finetooth.table import Answers, Predictions, Split, Table
 from finetooth.tags import flat
-from finetooth.tasks import Encoded, Preference, Task, fitting, named, planned, reach
+from finetooth.tasks import Encoded, Preference, Task, fitting, named, reach, reading
 from finetooth.twin import Twin
 
 AT_ONCE = {
@@ -185,22 +185,19 @@ class Job:
         net = net.to(machine.device())
         return State(net, self.backbone.layers, optimizer(net, self.backbone.layers, self.plan.weight_decay))
 
-    def as_preferred(self) -> Encoded:
-        """The rows with which of two answers the model as it is now prefers, and how much, as targets."""
+    def as_preferred(self) -> NDArray[np.float32]:
+        """By how many nats the model as it is now prefers the first answer of each row to the second, (rows,)."""
         assert isinstance(self.task, Preference)
-        prompted, pad = self.backbone.prompted, self.backbone.tokenizer.pad_token_id
+        net = self.backbone.net.to(machine.device())
         # An adapter's matrices change nothing yet; its tokens in each row do.
-        net = self.backbone.net if not prompted else self.task.load(self.backbone.source, self.names).net
-        twin, deepest = Twin(net.to(machine.device()), self.plan.precision).net, self.backbone.layers.deepest
-        ask = None
-        if not prompted:
-            ask = self._ask(
-                twin, [self.recipe.rate(depth, 0.0) == 0.0 for depth in range(deepest + 1)].__getitem__, 0.0
-            )
+        twin = Twin(net.get_base_model() if self.backbone.prompted else net, self.plan.precision).net
+        frozen = [self.recipe.rate(depth, 0.0) == 0.0 for depth in range(self.backbone.layers.deepest + 1)]
+        ask = None if self.backbone.prompted else self._ask(twin, frozen.__getitem__, 0.0)
         self.progress.say("asking the model as it is which of two answers it prefers, and how much")
         self.progress.stored(0, int(self.rows.lengths.sum()))
-        how: dict[str, Any] = {"pad": pad, "precision": self.plan.precision, "device": machine.device()}
-        return against(twin, self.task, self.rows, **how, ask=ask, progress=self.progress.stored)
+        how: dict[str, Any] = {"precision": self.plan.precision, "device": machine.device()}
+        pad, told = self.backbone.tokenizer.pad_token_id, self.progress.stored
+        return preferred(twin, self.task, self.rows, pad=pad, **how, ask=ask, progress=told)
 
     def look(self, net: nn.Module, precision: str | None = None, ask: Ask | None = None) -> Answers:
         """What the net, as it now is, says of the validation rows, in the plan's precision or another."""
@@ -249,7 +246,7 @@ class Material:
     limit: int | None
     seen: Seen | None = None
     _encoded: dict[tuple[str, int, str], Encoded] = field(default_factory=dict, repr=False, compare=False)
-    _preferred: dict[tuple[Any, ...], Encoded] = field(default_factory=dict, repr=False, compare=False)
+    _preferred: dict[tuple[Any, ...], NDArray[np.float32]] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
     def of(
@@ -279,8 +276,7 @@ class Material:
 
         From `scratch` the network begins without what it has learnt. Raises UserError for what is wrong.
         """
-        table, names, split = self.table, self.names, split or self.split
-        task = planned(self.task, long=plan.long, loss=plan.loss)
+        table, task, names, split = self.table, reading(self.task, plan.long), self.names, split or self.split
         refuse_senseless(plan, task)
         refuse_unfit(plan, table, task, names, self.metrics)
         adapter = None if plan.adapter is None else plan.adapter.model_dump()
@@ -354,19 +350,19 @@ class Material:
         _refuse_idleness(job)
         return job
 
-    def ready(self, plan: Plan, *, split: Split | None = None, scratch: bool = False, progress: Progress) -> Job:
-        """A job that can begin: where preferences are learnt the targets are what the untuned model prefers.
+    def ready(self, job: Job) -> Job:
+        """The job as it can begin: where preferences are learnt the targets are what the untuned model prefers.
 
-        It is asked once for all folds and trials, above a store of what is frozen where the job has one.
+        That is asked of the job's own network, once for all folds and trials in this process, above a store of what is
+        frozen where the job has one. Of other tasks it is the job itself.
         """
-        job = self.job(plan, split=split, scratch=scratch, progress=progress)
         if not isinstance(job.task, Preference):
             return job
         stored = rates.storable(job.recipe.rate, job.backbone.layers.deepest, 0.0, job.epochs)
         key = (job.backbone.tokenizer_digest, int(job.plan.max_length), job.plan.precision, stored, job.plan.cache)
         if key not in self._preferred:
             self._preferred[key] = job.as_preferred()
-        rows = self._preferred[key]
+        rows = replace(job.rows, targets=self._preferred[key])
         training, validation = _parts(rows, job.split)
         return replace(job, rows=rows, training=training, validation=validation)
 

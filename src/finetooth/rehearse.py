@@ -48,7 +48,9 @@ def rehearse(
     for sentence in decisions(job):
         say(sentence)
     seconds = {"prepare": perf_counter() - clock}
-    if isinstance(job.task, Preference):  # what the untuned model prefers is asked when a run begins
+    if isinstance(
+        job.task, Preference
+    ):  # what the untuned model prefers is asked when a run begins; here anything does
         training, validation = (
             replace(rows, targets=np.zeros(len(rows), np.float32)) for rows in (job.training, job.validation)
         )
@@ -71,11 +73,12 @@ def rehearse(
         part = replace(job, training=job.training.take(chosen), shares=job.shares[chosen]).batches
         before = state.seconds
         for step in fit(state, part, replace(at_the_end, steps=state.step + part.steps(0)), lambda net, ask: {}):
-            say(f"rehearsed a step of {step.rows} rows: loss {step.loss:.4f}")
+            say(f"rehearsed a step of {step.rows} rows")
         per_token = (state.seconds - before) / _padded(job, chosen)
     clock = perf_counter()
     small = replace(job, validation=job.validation.take(np.arange(min(LOOK_ROWS, len(job.validation)))))
-    say(f"looked at {len(small.validation)} validation rows: loss {small.scores(state.net)['loss']:.4f}")
+    small.scores(state.net)
+    say(f"looked at {len(small.validation)} validation rows")
     a_row = (perf_counter() - clock) / len(small.validation)
     look = a_row * len(job.validation)
     if isinstance(job.task, Preference):

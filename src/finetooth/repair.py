@@ -94,15 +94,18 @@ def _drops(sample: Sample) -> Iterator[tuple[int, str]]:
             if order[i] < last[cluster]:
                 edited = " or lightly edited" if table.folder is None else ""
                 yield i, f"the {PARTS[last[cluster]]} part has it too, as it is{edited}"
-    seen: dict[tuple[int, str | None, str | None], int] = {}
+    seen: dict[tuple[int | str | None, ...], int] = {}
     for i, cluster in enumerate(sample.equal.tolist()):
-        key = (cluster, table.labels[i], sample.part[i] if any(table.parts) else None)
+        rejected = None if table.rejected is None else table.rejected[i]
+        key = (cluster, table.labels[i], rejected, sample.part[i] if any(table.parts) else None)
         if seen.setdefault(key, i) != i:
             yield i, f"a copy of {table.place(seen[key])}"
 
 
 def _spellings(sample: Sample) -> dict[str, str]:
-    """For each label the commonest spelling of its class."""
+    """For each label the commonest spelling of its class; answers in words are no classes."""
+    if sample.kind == "texts":
+        return {}
     counts = Counter(label for label in sample.table.labels if label is not None)
     alike: dict[str, list[str]] = defaultdict(list)
     for label in sorted(counts):

@@ -24,12 +24,9 @@ from finetooth.tags import Tags, begun, one_sign_for_begin
 
 PARTS = ("train", "validation", "test")
 Kind = Literal["one-of", "numbers", "any-of", "texts", "tags"]  # of answers, and of what stands in a label column
-CHOSEN, REJECTED = "chosen", "rejected"  # columns of two answers, of which one is preferred
-PROMPTS = ("prompt", "question", "instruction", "input")  # columns of what they answer
-TALKS = ("messages", "conversations", CHOSEN)  # columns that hold whole conversations, answers included
+TALKS = ("messages", "conversations")  # columns that hold whole conversations, answers included
 ASKED = (  # columns of a prompt or a source, and of the answer to it
     (("prompt",), "completion"),
-    *(((name,), CHOSEN) for name in PROMPTS),
     (("instruction", "input"), "output"),
     (("instruction",), "output"),
     (("source",), "target"),
@@ -42,7 +39,7 @@ ASKED = (  # columns of a prompt or a source, and of the answer to it
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column plays which role."""
+    """Which column plays which role; where that of the label is preferred to another answer, which column has it."""
 
     input: tuple[str, ...]
     label: str | None = None
@@ -50,12 +47,17 @@ class Columns:
     id: str | None = None
     time: str | None = None
     weights: str | None = None
+    rejected: str | None = None
 
     @property
     def talk(self) -> bool:
         """Whether they have the usual names of conversations, or of prompts or sources and what is written to them."""
         asked = tuple(name.lower() for name in self.input)
-        return (self.label is None and asked[0] in TALKS) or (asked, (self.label or "").lower()) in ASKED
+        return (
+            self.rejected is not None
+            or (self.label is None and asked[0] in TALKS)
+            or (asked, (self.label or "").lower()) in ASKED
+        )
 
     def roles(self) -> dict[str, Any]:
         """As data.json keeps it."""
@@ -122,6 +124,11 @@ class Table:
             json.dumps([name for name, true in zip(names, row, strict=True) if true], ensure_ascii=False)
             for row in zip(*columns, strict=True)
         ]
+
+    @cached_property
+    def rejected(self) -> list[str | None] | None:
+        """The answer of each row to which another is preferred, where rows have two."""
+        return None if self.columns.rejected is None else self.column(self.columns.rejected)
 
     @cached_property
     def words(self) -> list[list[str] | None]:
@@ -217,13 +224,14 @@ class Table:
     def ids(self) -> list[str]:
         """A stable id per row: the id column's, else the digest of the inputs.
 
-        Rows with the same inputs are numbered in the order of their parts, labels, groups, times and weights, so that
-        the order of the rows in the file plays no part.
+        Rows with the same inputs are numbered in the order of their parts, labels, groups and what else they have, so
+        that the order of the rows in the file plays no part.
         """
         if self.columns.id is not None:
             return self._named_ids(self.columns.id)
         beside = zip(self.contents, self.parts, self.labels, self.groups, strict=True)
         further = [self.column(name) for name in (self.columns.time, self.columns.weights) if name is not None]
+        further += [] if self.rejected is None else [self.rejected]
         further += [list(map(str, values)) for values in (self.synthetic, self.shares) if values is not None]
         # The test part comes last, so that what stands in it never moves the id of a training row.
         ranks = [
@@ -272,6 +280,8 @@ class Table:
                 row += [str(self.times[i]) if self.times else None, str(self.weights[i])]
             if self.synthetic is not None:
                 row.append(str(self.synthetic[i]))
+            if self.rejected is not None:
+                row.append(self.rejected[i])
             total.update(json.dumps(row).encode())
         return total.hexdigest()
 

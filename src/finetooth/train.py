@@ -96,7 +96,7 @@ def _train(
 ) -> Run:
     """One run, begun at `clock`. `again` trains what is to stand beside it; what stands beside has no baselines."""
     clock, table = clock or perf_counter(), material.table
-    job = material.ready(plan, scratch=scratch, progress=progress)
+    job = material.job(plan, scratch=scratch, progress=progress)
     state = job.state()
     if resume and Run(Path(out)).begun:
         run = Run.open(out)
@@ -104,9 +104,11 @@ def _train(
         if run.finished:
             progress.say(f"{run.path} is finished already")
             return run
+        job = material.ready(job)
         restore(run, state, job, progress)
     else:
         run = begin(out, table, job, progress)
+        job = material.ready(job)
     for sentence in decisions(job):
         progress.say(sentence)
     seconds = {"prepare": perf_counter() - clock, "train": state.seconds}

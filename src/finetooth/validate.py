@@ -26,6 +26,7 @@ from finetooth.resume import refuse_changes
 from finetooth.run import Run
 from finetooth.signals import caught
 from finetooth.table import Answers, Split, Table, together
+from finetooth.tasks import Preference
 from finetooth.tfidf import Counts
 from finetooth.train import begin
 from finetooth.tune import looks
@@ -159,9 +160,10 @@ def learn(
 ) -> tuple[dict[str, Any], Answers]:
     """Tune on the fold's training rows; what that came to, and what the best evaluation said of the other rows."""
     clock = perf_counter()
-    job = material.ready(
+    job = material.job(
         plan.model_copy(update={"seed": plan.seed + fold.repeat - 1}), split=fold.split, progress=progress
     )
+    job = material.ready(job)
     seen = list(looks(job))
     history = [epoch for epoch, _ in seen]
     best = stops.best(job.goal, history)
@@ -188,6 +190,8 @@ def learn(
 
 def _guessed(job: Job, fold: Fold, every: Rows) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """How baselines score on the fold's other rows, and why one is missing; of answers in words the model as it was."""
+    if isinstance(job.task, Preference):
+        return {"untuned": job.scored(job.task.untuned(job.validation.ids))}, {}
     if job.task.kind == "texts":
         untouched = as_before(job)
         return {"untuned": job.scored(job.look(untouched.net.to(machine.device())))}, {}

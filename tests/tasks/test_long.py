@@ -19,7 +19,7 @@ from finetooth.errors import PlanError
 from finetooth.loop import fit
 from finetooth.predict import predict
 from finetooth.prepare import Job, decisions, findings, prepare
-from finetooth.tasks import TASKS, planned
+from finetooth.tasks import TASKS, reading
 from finetooth.tasks.base import MOST_WINDOWS, edges, pieces
 from tests import tiny
 
@@ -126,7 +126,7 @@ def test_transformers_alone_says_the_same_of_each_window(run: ft.Run, late: Path
 
 
 def test_a_row_is_found_as_likely_alone_as_among_others(run: ft.Run, late: Path) -> None:
-    table, task = ft.read(late), planned(TASKS["text-classification"], long="windows", loss="auto")
+    table, task = ft.read(late), reading(TASKS["text-classification"], "windows")
     net, tokenizer = task.tuned(run.model)
     how: dict[str, Any] = {"pad": tokenizer.pad_token_id, "precision": "fp32", "device": "cpu"}
     names = ["bad", "good"]
@@ -184,4 +184,4 @@ def test_where_it_means_nothing_it_is_refused(late: Path, tiny_bert: Path, tmp_p
         of(tmp_path / "pairs.csv", tiny_bert)
     for task in ("instruction", "seq2seq", "image-classification"):
         with pytest.raises(PlanError, match="long: found head_tail, which is for text-classification, text-regression"):
-            planned(TASKS[task], long="head_tail", loss="auto")
+            reading(TASKS[task], "head_tail")

@@ -15,11 +15,11 @@ import transformers as tf
 
 import finetooth as ft
 from finetooth import prepare as prepared
-from finetooth.errors import DataError, Interrupted, PlanError
+from finetooth.errors import DataError, Interrupted, PlanError, RunError
 from finetooth.loop import fit
 from finetooth.prepare import Job, Material
-from finetooth.progress import Silent
-from finetooth.tasks import TASKS, fitting
+from finetooth.repair import repairs
+from finetooth.tasks import TASKS, asked, conversation, fitting
 from tests import tiny
 from tests.test_train import StopAt
 
@@ -59,8 +59,8 @@ def run(pairs: Path, llama: Path, tmp_path_factory: pytest.TempPathFactory) -> f
 
 
 def of(data: Path, llama: Path, **plan: Any) -> Job:
-    asked = ft.Plan.of({**PLAN, **plan})
-    return Material.of(ft.read(data), asked, str(llama)).ready(asked, progress=Silent())
+    material = Material.of(ft.read(data), ft.Plan.of({**PLAN, **plan}), str(llama))
+    return material.ready(material.job(ft.Plan.of({**PLAN, **plan})))
 
 
 def _likelihood(net: Any, tokenizer: Any, asked: str, answer: str) -> float:
@@ -100,19 +100,14 @@ def test_the_loss_begins_at_a_coin_toss_and_is_the_papers(pairs: Path, llama: Pa
     assert loss(gains[:, None] + 7.0, torch.full((3,), 7.0)).tolist() == pytest.approx(right)
 
 
-def test_beta_weighs_the_loss_that_is_reported_too(pairs: Path, llama: Path, run: ft.Run, tmp_path: Path) -> None:
-    first = next(iter(run.epochs)).scores["loss"]
-    other = ft.train(
-        ft.read(pairs),
-        ft.Plan.of({**PLAN, "loss": {"name": "dpo", "beta": 1.0}}),
-        model=str(llama),
-        out=tmp_path / "run",
-    )
-    assert other.epochs[0].scores["loss"] != pytest.approx(first, rel=1e-2)
-    report = ft.evaluate(other)
-    assert report["test"]["loss"]["value"] == pytest.approx(other.epochs[-1].scores["loss"], abs=0.1)
-    with pytest.raises(PlanError, match="dpo: beta: found -1, expected a number above 0"):
-        of(pairs, llama, loss={"name": "dpo", "beta": -1})
+def test_losses_of_different_beta_are_reported_alike(pairs: Path, llama: Path) -> None:
+    """Else a search would take the largest, and a comparison of two runs would be one of two units."""
+    one, other = (of(pairs, llama, loss={"name": "dpo", "beta": beta}) for beta in (0.1, 1.0))
+    said = [job.task.said(torch.tensor([[3.0]]), torch.tensor([1.0]), torch.ones(1)) for job in (one, other)]
+    assert said[0][0, 0] == said[1][0, 0] and one.recipe.loss is not other.recipe.loss
+    for beta in (-1, 0, "x", True, math.inf):
+        with pytest.raises(PlanError, match=r"dpo: beta: found .*, expected a number above 0"):
+            of(pairs, llama, loss={"name": "dpo", "beta": beta})
 
 
 def test_pieces_of_a_batch_make_the_gradient_of_the_whole(pairs: Path, llama: Path) -> None:
@@ -190,13 +185,13 @@ def test_a_stopped_run_ends_in_the_same_bits_in_bf16(pairs: Path, llama: Path, t
 def test_folds_and_trials_ask_the_untuned_model_once(
     pairs: Path, llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, against = [], prepared.against
+    asked, preferred = [], prepared.preferred
 
     def noted(*args: Any, **how: Any) -> Any:
         asked.append(1)
-        return against(*args, **how)
+        return preferred(*args, **how)
 
-    monkeypatch.setattr(prepared, "against", noted)
+    monkeypatch.setattr(prepared, "preferred", noted)
     table, plan = ft.read(pairs), ft.Plan.of({**PLAN, "epochs": 1})
     report = ft.validate(table, plan, model=str(llama), out=tmp_path / "folds", folds=3, rows=120)
     assert set(report["baselines"]) == {"untuned"} and len(asked) == 1
@@ -219,7 +214,7 @@ def _turn(role: str, content: str) -> dict[str, str]:
 
 
 SHAPES: dict[str, Any] = {
-    "questions": lambda row: {"question": row["prompt"], "chosen": row["chosen"], "rejected": row["rejected"]},
+    "a question": lambda row: {"question": row["prompt"], "chosen": row["chosen"], "rejected": row["rejected"]},
     "whole conversations": lambda row: {
         side: [_turn("user", row["prompt"]), _turn("assistant", row[side])] for side in ("chosen", "rejected")
     },
@@ -253,9 +248,69 @@ def test_every_shape_in_which_preferences_are_published_is_the_same(
     assert fitting(other, str(llama))[0] == "preference"
 
 
-def test_the_preferred_answers_alone_can_be_learnt_too(pairs: Path, llama: Path) -> None:
-    job = of(pairs, llama, task="instruction")
-    assert job.plan.task == "instruction" and job.plan.loss == "cross-entropy"
+def test_the_preferred_answers_alone_can_be_learnt_too(llama: Path, tmp_path: Path) -> None:
+    rows = [{"prompt": row["prompt"], "completion": row["chosen"]} for row in _pairs(40)]
+    preferred = ft.read(_written(tmp_path / "pairs.jsonl", _pairs(40)))
+    assert TASKS["instruction"].names(preferred) == []
+    plain = ft.read(_written(tmp_path / "rows.jsonl", rows))
+    tokenizer = tf.AutoTokenizer.from_pretrained(llama)
+    one, other = (TASKS["instruction"].encode(table, table.ids, [], tokenizer, 48) for table in (preferred, plain))
+    np.testing.assert_array_equal(one.tokens, other.tokens)
+    np.testing.assert_array_equal(one.marks, other.marks)
+
+
+def test_of_several_turns_the_last_alone_counts_and_is_asked_for(llama: Path, tmp_path: Path) -> None:
+    rows = []
+    for row in _pairs(40):
+        before = [_turn("user", "film scene"), _turn("assistant", "bright"), _turn("user", row["prompt"])]
+        rows.append({side: [*before, _turn("assistant", row[side])] for side in ("chosen", "rejected")})
+    table = ft.read(_written(tmp_path / "rows.jsonl", rows))
+    job = of(tmp_path / "rows.jsonl", llama)
+    inputs, _ = job.task.collate(job.rows, np.arange(1), 0)
+    tokenizer = job.backbone.tokenizer
+    row = table.position[job.rows.ids[0]]
+    reads = inputs["reads"]
+    learnt = [tokenizer.decode(ids[1:][mask[:-1]]) for ids, mask in zip(inputs["input_ids"], reads, strict=True)]
+    assert learnt == [f"{rows[row][side][-1]['content']} [SEP]" for side in ("chosen", "rejected")]
+    assert asked(table, row) == rows[row]["chosen"][:-1] and conversation(table, row) == rows[row]["chosen"]
+    prompts = job.task.prompts(table, [job.rows.ids[0]], tokenizer, 48)  # type: ignore[attr-defined]
+    said = tokenizer.decode(prompts[0])
+    assert said.startswith("[CLS] film scene story bright [SEP]") and rows[row]["chosen"][2]["content"] in said
+
+
+def test_answers_that_are_cut_to_the_same_are_refused(llama: Path, tmp_path: Path) -> None:
+    rows = [{"prompt": row["prompt"], "chosen": "bright warm", "rejected": "bright cold"} for row in _pairs(40)]
+    table = ft.read(_written(tmp_path / "rows.jsonl", rows))
+    tokenizer, task = tf.AutoTokenizer.from_pretrained(llama), TASKS["preference"]
+    whole = int(task.encode(table, table.ids[:1], [], tokenizer, 48).whole[0])
+    with pytest.raises(DataError, match=f"both answers are the same within max_length {whole - 2}"):
+        task.encode(table, table.ids[:1], [], tokenizer, whole - 2)
+
+
+def test_the_seal_and_the_ids_know_both_answers(pairs: Path, llama: Path, run: ft.Run, tmp_path: Path) -> None:
+    rows = _pairs(300)
+    first = [{**rows[0], "rejected": answer} for answer in ("cold", "dull cold", "tedious")]
+    tables = [ft.read(_written(tmp_path / f"{n}.jsonl", each)) for n, each in enumerate((first, first[::-1]))]
+    by_id = [dict(zip(table.ids, table.rejected or [], strict=True)) for table in tables]
+    assert by_id[0] == by_id[1] and len(by_id[0]) == 3
+    assert not [change for change in repairs(ft.check(tables[0])) if change.action in ("drop", "change")]
+    table = ft.read(pairs)
+    sealed = table.position[run.split.test[0]]
+    rows[sealed]["rejected"] = "dull"
+    other = ft.read(_written(tmp_path / "other.jsonl", rows))
+    with pytest.raises(RunError, match="what else stands in the row, was changed"):
+        ft.evaluate(run, other)
+
+
+def test_names_of_labelled_tables_are_left_alone(tmp_path: Path) -> None:
+    rows = [{"text": f"film {i}", "label": "ab"[i % 2], "chosen": str(i), "rejected": str(2 * i)} for i in range(40)]
+    table = ft.read(_written(tmp_path / "rows.jsonl", rows))
+    assert table.columns.input == ("text",) and table.columns.label == "label" and table.columns.rejected is None
+    rows = [{"question": f"film {i}", "chosen": "ab"[i % 2]} for i in range(40)]
+    table = ft.read(_written(tmp_path / "choice.jsonl", rows), input="question", label="chosen")
+    assert fitting(table, "minilm")[0] == "text-classification"
+    rows = [{"instruction": "say", "input": f"film {i}", "chosen": "warm", "rejected": "cold"} for i in range(40)]
+    assert ft.read(_written(tmp_path / "alpaca.jsonl", rows)).columns.input == ("instruction", "input")
 
 
 def test_what_is_no_preference_is_refused_by_row(llama: Path, tmp_path: Path) -> None:
@@ -267,14 +322,22 @@ def test_what_is_no_preference_is_refused_by_row(llama: Path, tmp_path: Path) ->
         return str(told.value)
 
     same = [*rows[:3], {**rows[3], "rejected": rows[3]["chosen"]}, *rows[4:]]
-    assert "rows.jsonl, row 4: both answers are the same" in refused(same)
+    assert "rows.jsonl, row 4: both answers are the same, so that neither is preferred; so for 1 of 40" in refused(same)
     empty = [*rows[:5], {**rows[5], "rejected": " "}, *rows[6:]]
     assert "rows.jsonl, row 6, column 'rejected': is empty" in refused(empty)
-    alone = [{"prompt": row["prompt"], "chosen": row["chosen"]} for row in rows]
-    assert "there is no column 'rejected'" in refused(alone, task="preference")
+    alone = [{"prompt": row["prompt"], "completion": row["chosen"]} for row in rows]
+    assert "and a column 'rejected' with the others" in refused(alone, task="preference")
     other = [SHAPES["whole conversations"](row) for row in rows]
     other[2]["rejected"][0]["content"] = "film scene"
-    assert "row 3: what stands before the last answer differs" in refused(other)
+    assert "row 3: what stands before the last answer of the preferred conversation" in refused(other)
+    without = [{"chosen": row["chosen"], "rejected": row["rejected"]} for row in rows]
+    assert "expected a list of messages" in refused(without) and "column 'prompt' beside it" in refused(without)
+    picture = [SHAPES["messages"](row) for row in rows]
+    picture[1]["chosen"][0]["content"] = [{"type": "text"}]
+    assert "row 2, column 'chosen': found" in refused(picture)
+    ends = [SHAPES["whole conversations"](row) for row in rows]
+    ends[4]["rejected"].append(_turn("user", "film"))
+    assert "row 5, column 'rejected': the last message is no answer" in refused(ends)
     assert "packing: " in refused(rows, packing=True)
     assert "loss: cross-entropy is not for this task" in refused(rows, loss="cross-entropy")
     assert "nothing is left within max_length 5" in refused(rows, max_length=5)

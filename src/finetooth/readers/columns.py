@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from finetooth.errors import DataError, listed, nearest, shown
-from finetooth.table import ASKED, CHOSEN, PROMPTS, REJECTED, TALKS, Columns
+from finetooth.table import ASKED, TALKS, Columns
 
 INPUTS = ("text", "sentence")
 PAIRS = (("text", "text_pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
@@ -16,6 +16,8 @@ LABELS = ("label", "target")
 OTHERWISE = ("source", "target", "text", "summary")  # names that columns of labelled texts have too
 WORDS = ("tokens", "words")  # columns that hold lists of words
 TAGS = ("tags", "ner_tags", "labels", "label")  # and lists with a tag for each
+CHOSEN, REJECTED = "chosen", "rejected"  # columns of two answers, of which the first is preferred
+PROMPTS = (("prompt",), ("question",), ("instruction", "input"), ("instruction",), ("input",))  # what they answer
 NAME = re.compile(r"[^\W\d][\w.:#%/()-]*( [\w.:#%/()-]+){0,3}")  # a word or a few
 LOOKED_AT = 1000  # rows
 
@@ -64,12 +66,17 @@ def choose(
         pairs = [[name for half in pair for name in names if name.lower() == half] for pair in PAIRS]
         pair = next((found for found in pairs if len(found) == 2), None)
         inputs = [*pair] if pair else [guessed("input", INPUTS, True)]
-    talks = len(inputs) == 1 and str(inputs[0]).lower() in TALKS
+    talks = [*inputs] == [name for name in names if name.lower() in TALKS][:1]
     # Several columns of 0 and 1 are the labels of which any may be true.
     several = [name.strip() for name in label.split(",")] if label and label not in names else []
+    # Of two answers that are preferred or not the one is the label, or whole conversations end with them.
+    rejected = next((name for name in names if name.lower() == REJECTED), None)
+    whole = rejected is not None and not label and [name and name.lower() for name in inputs] == [CHOSEN]
     needed = labelled and not several and not talks
     known = TAGS if [name and name.lower() in WORDS for name in inputs] == [True] else LABELS
-    chosen = named("label", label) if label and not several else guessed("label", known, needed)
+    chosen = named("label", label) if label and not several else None
+    if not (chosen or whole):
+        chosen = guessed("label", known, needed)
     if several:
         chosen = ",".join(named("label", name) for name in several)
     if len(set(inputs)) < len(inputs):
@@ -85,6 +92,7 @@ def choose(
         id=named("id", id) if id else None,
         time=named("time", time) if time else None,
         weights=named("weights", weights) if weights else None,
+        rejected=rejected if whole or (chosen or "").lower() == CHOSEN else None,
     )
 
 
@@ -94,10 +102,10 @@ def _talk(names: Sequence[str]) -> tuple[str, str | None] | None:
     Not where one of them, or another column, has a name that speaks of labelled texts: a source may be a file's name.
     """
     known = {name.lower(): name for name in names}
-    if {CHOSEN, REJECTED} <= known.keys():
-        prompt = next((known[name] for name in PROMPTS if name in known), None)
-        return (prompt, known[CHOSEN]) if prompt else (known[CHOSEN], None)
-    whole = [known[name] for name in TALKS if name in known and name != CHOSEN]
+    if {CHOSEN, REJECTED} <= known.keys() and not ({*INPUTS} & known.keys() and {*LABELS} & known.keys()):
+        asked = next((asked for asked in PROMPTS if known.keys() >= {*asked}), None)
+        return (",".join(known[name] for name in asked), known[CHOSEN]) if asked else (known[CHOSEN], None)
+    whole = [known[name] for name in TALKS if name in known]
     if whole:
         return whole[0], None
     for asked, answer in ASKED:

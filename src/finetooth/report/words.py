@@ -176,7 +176,8 @@ def title(report: Mapping[str, Any]) -> str:
     """What was tuned, for what."""
     labels = [clip(label, 24) for label in report["labels"]]
     if not labels:
-        return f"{line(report['model'])}, tuned to {'write' if report['plan']['task'] == 'seq2seq' else 'answer'}"
+        does = {"seq2seq": "write", "preference": "answer as is preferred"}.get(report["plan"]["task"], "answer")
+        return f"{line(report['model'])}, tuned to {does}"
     if report["kind"] == "numbers":
         return f"{line(report['model'])}, tuned to foretell {labels[0]}"
     if report["kind"] == "any-of":

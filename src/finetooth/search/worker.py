@@ -91,15 +91,15 @@ def _scores(
 ) -> Iterator[tuple[float, bool]]:
     """The goal at each look, with folds the mean of the folds up to this one; and whether it is the last."""
     plan, goal = setup.space.applied(setup.plan, trial.values), setup.goal
-    job = (material.job if folds else material.ready)(plan, progress=progress)
+    job = material.job(plan, progress=progress)
     if not folds:
-        for epoch, _ in looks(job):
+        for epoch, _ in looks(material.ready(job)):
             yield epoch.scores[goal.name], epoch.step == job.recipe.steps
     # What is at auto is decided once, so that every fold trains as `train` will.
     done: list[float] = []
     for fold in folds:
-        of_fold = material.ready(job.plan, split=fold, progress=progress)
-        seen = [epoch.scores[goal.name] for epoch, _ in looks(of_fold)]
+        of_fold = material.job(job.plan, split=fold, progress=progress)
+        seen = [epoch.scores[goal.name] for epoch, _ in looks(material.ready(of_fold))]
         best = best_of(seen, goal)
         done.append(nan if best is None else best)
         yield fmean(done), len(done) == len(folds)

@@ -5,7 +5,7 @@ from copy import copy
 from finetooth.backbones import writes_from_a_source
 from finetooth.errors import PlanError, nearest
 from finetooth.labels import kind_of, told
-from finetooth.table import CHOSEN, REJECTED, Table
+from finetooth.table import Table
 from finetooth.tasks.base import OWNERS, READS, Encoded, Long, Task, for_network, reach, summed, tokenized
 from finetooth.tasks.chat import asked, conversation
 from finetooth.tasks.image_classification import ImageClassification
@@ -34,8 +34,8 @@ __all__ = [
     "for_network",
     "named",
     "places",
-    "planned",
     "reach",
+    "reading",
     "summed",
     "tokenized",
 ]
@@ -60,17 +60,10 @@ def named(name: str) -> Task:
     return TASKS[name]
 
 
-def planned(task: Task, *, long: Long, loss: object) -> Task:
-    """The same task, which reads texts that are too long, and measures preferences, as a plan says.
-
-    Raises PlanError where it cannot.
-    """
+def reading(task: Task, long: Long) -> Task:
+    """The same task, which reads texts that are too long in another way. Raises PlanError where it cannot."""
     if long == "cut":
-        if not (isinstance(task, Preference) and isinstance(loss, dict)):
-            return task
-        weighing = copy(task)
-        weighing.beta = loss.get("beta", task.beta)
-        return weighing
+        return task
     if not isinstance(task, TextClassification | TextRegression | MultiLabel) or isinstance(task, ImageClassification):
         raise PlanError(
             f"long: found {long}, which is for text-classification, text-regression and multi-label; leave it away."
@@ -86,8 +79,8 @@ def fitting(table: Table, model: str) -> tuple[str, str]:
         return "image-classification", "a folder of images and a class for each"
     if table.columns.talk:
         asked, answer = " and ".join(table.columns.input), table.columns.label
-        if (answer or asked).lower() == CHOSEN and REJECTED in {name.lower() for name in table.data.column_names}:
-            return "preference", f"two answers to a prompt, the preferred one in {answer or asked}"
+        if table.columns.rejected is not None:
+            return "preference", f"two answers to a prompt, of which the one in {answer or asked} is preferred"
         if answer and writes_from_a_source(model):
             return "seq2seq", f"sources in {asked}, what is to be written in {answer}, an encoder and a decoder"
         return "instruction", f"prompts in {asked}, answers in {answer}" if answer else f"conversations in {asked}"

@@ -67,8 +67,8 @@ class Encoded:
     `whole` is the number of tokens of each row before it was cut at the limit; `types` say of each token in which
     of two texts it stands, where the network wants to know. Where single tokens are learnt, `marks` say which; where
     tokens are to be written that the network does not read, `writes` are these. Where rows are read in `windows`, these
-    are how many of its tokens are in each. Images have `pixels` and no tokens: their lengths, the same for each, only
-    measure out the work.
+    are how many of its tokens are in each; so where a row has two answers, of which `types` say which tokens they are.
+    Images have `pixels` and no tokens: their lengths, the same for each, only measure out the work.
     """
 
     ids: Sequence[str]
@@ -112,6 +112,9 @@ class Encoded:
     def lengths(self) -> NDArray[np.int64]:
         """Tokens per row, those that are to be written among them: what it takes to compute."""
         read = np.diff(self.offsets)
+        if self.windows is not None:  # padded to the longest of them
+            longest = np.array([self.windows.row(row).max() for row in range(len(self))], dtype=np.int64)
+            return longest * self.windows.counts
         return read if self.writes is None else read + self.writes.counts
 
     @cached_property

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetooth.errors import DataError, ModelError, listed
-from finetooth.table import CHOSEN, REJECTED, TALKS, Table
+from finetooth.table import TALKS, Table
 
 ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}  # of ShareGPT and its kin
 KNOWN = ("system", "user", "assistant", "tool")
@@ -33,50 +33,84 @@ class Rendered:
 def conversation(table: Table, row: int) -> list[Message]:
     """The messages of a row. Raises DataError, naming the row, for what is none or has no answer."""
     place = table.place(row)
+    if table.columns.rejected is not None:
+        cell = table.inputs[row][0] if table.columns.label is None else table.labels[row]
+        return _answered(table, row, cell or "", table.columns.label or table.columns.input[0])
     if not _whole(table):
         answer = table.labels[row]
         if answer is None:
             column = table.columns.label or "completion"
             raise DataError(f"{place}: the column '{column}' is empty or missing, expected the answer to learn.")
-        return _answered(asked(table, row), answer, f"{place}, column '{table.columns.label}'")
-    return _with_answers(_messages(table, row), f"{place}, column '{table.columns.input[0]}'")
+        return [*asked(table, row), {"role": "assistant", "content": answer}]
+    messages = _messages(table, row)
+    if not any(m["role"] == "assistant" and m["content"].strip() for m in messages[1:]):
+        column = table.columns.input[0]
+        raise DataError(f"{place}, column '{column}': no message of the assistant follows another, so none is learnt.")
+    return messages
 
 
 def rival(table: Table, row: int) -> list[Message]:
-    """The messages of a row with the answer that is not preferred. Raises DataError, naming the row."""
-    column = next((name for name in table.data.column_names if name.lower() == REJECTED), None)
-    if column is None:
+    """The messages of a row with the answer to which that of `conversation` is preferred.
+
+    Raises DataError, naming the row.
+    """
+    if table.rejected is None or table.columns.rejected is None:
         raise DataError(
-            f"{table.source}: there is no column '{REJECTED}', expected the answers that are not preferred there, and "
-            f"in '{CHOSEN}' those that are; the columns are {listed(table.data.column_names)}."
+            f"{table.source}: expected a column 'chosen' with the preferred answers, as the label, and a column "
+            f"'rejected' with the others; the columns are {listed(table.data.column_names)}."
         )
-    answer, where = table.data.column(column)[row].as_py() or "", f"{table.place(row)}, column '{column}'"
+    return _answered(table, row, table.rejected[row] or "", table.columns.rejected)
+
+
+def _answered(table: Table, row: int, answer: str, column: str) -> list[Message]:
+    """The prompt of a row with one of its answers: a text, or a list of messages, which may begin with the prompt."""
+    where, whole = f"{table.place(row)}, column '{column}'", table.columns.label is None
+    last = _parsed(answer, where)
     if not answer.strip():
-        raise DataError(f"{where}: is empty, expected the answer that is not preferred.")
-    if _whole(table):
-        return _with_answers(_listed(answer, where), where)
-    return _answered(asked(table, row), answer, where)
-
-
-def _answered(asked: Sequence[Message], answer: str, where: str) -> list[Message]:
-    """A prompt with its answer: a text, or a list of messages, which may begin with the prompt."""
-    messages = _parsed(answer)
-    if not messages:
-        return [*asked, {"role": "assistant", "content": answer}]
-    return _with_answers(messages if messages[0]["role"] != "assistant" else [*asked, *messages], where)
-
-
-def _with_answers(messages: list[Message], where: str) -> list[Message]:
-    if not any(m["role"] == "assistant" and m["content"].strip() for m in messages[1:]):
-        raise DataError(f"{where}: no message of the assistant follows another, so none is learnt.")
+        raise DataError(f"{where}: is empty, expected an answer.")
+    if whole and not last:
+        raise DataError(
+            f"{where}: found {answer[:60]!r}, expected a list of messages such as "
+            f'[{{"role": "user", "content": "..."}}, {{"role": "assistant", "content": "..."}}], or a column '
+            f"'prompt' beside it."
+        )
+    messages = last or [{"role": "assistant", "content": answer}]
+    if not whole and messages[0]["role"] == "assistant":
+        prompt = _joined(table, row)
+        messages = [*(_parsed(prompt, table.place(row)) or [{"role": "user", "content": prompt}]), *messages]
+    if len(messages) < 2 or messages[-1]["role"] != "assistant" or not messages[-1]["content"].strip():
+        raise DataError(f"{where}: the last message is no answer of the assistant's to another, expected one.")
     return messages
+
+
+def _parsed(cell: str, where: str) -> list[Message]:
+    """The messages of a cell that is a list of them, told by their roles; none of any other.
+
+    Raises DataError for a message whose content is no text.
+    """
+    try:
+        found = json.loads(cell) if cell.lstrip().startswith("[") else []
+    except (ValueError, RecursionError):
+        return []
+    roles = [each.get("from", each.get("role")) if isinstance(each, dict) else None for each in found]
+    if not found or any(not isinstance(role, str) or ROLES.get(role, role) not in KNOWN for role in roles):
+        return []
+    try:
+        return [_message(each) for each in found]
+    except (TypeError, KeyError):
+        raise DataError(f"{where}: found {cell[:60]!r}, expected messages whose content is a text.") from None
+
+
+def _joined(table: Table, row: int) -> str:
+    return "\n\n".join(cell for cell in table.inputs[row] if cell.strip())
 
 
 def asked(table: Table, row: int) -> list[Message]:
     """The messages of a row that wait for an answer: without the last, where that is the assistant's."""
+    if table.columns.rejected is not None:
+        return conversation(table, row)[:-1]
     if not _whole(table):
-        prompt = "\n\n".join(cell for cell in table.inputs[row] if cell.strip())
-        return _parsed(prompt) or [{"role": "user", "content": prompt}]
+        return [{"role": "user", "content": _joined(table, row)}]
     messages = _messages(table, row)
     return messages[:-1] if messages[-1]["role"] == "assistant" else messages
 
@@ -87,19 +121,11 @@ def _whole(table: Table) -> bool:
 
 
 def _messages(table: Table, row: int) -> list[Message]:
-    return _listed(table.inputs[row][0], f"{table.place(row)}, column '{table.columns.input[0]}'")
-
-
-def _parsed(cell: str) -> list[Message]:
-    """The messages of a cell that holds a list of them; none of any other."""
+    cell, where = table.inputs[row][0], f"{table.place(row)}, column '{table.columns.input[0]}'"
     try:
-        return [_message(each) for each in json.loads(cell)] if cell.lstrip().startswith("[") else []
+        messages = [_message(each) for each in json.loads(cell)]
     except (ValueError, TypeError, KeyError):
-        return []
-
-
-def _listed(cell: str, where: str) -> list[Message]:
-    messages = _parsed(cell)
+        messages = []
     if not messages:
         raise DataError(
             f"{where}: found {cell[:60]!r}, expected a list of messages such as "

@@ -17,7 +17,7 @@ from finetooth.errors import DataError
 from finetooth.metrics import SHORT
 from finetooth.table import Table
 from finetooth.tasks.base import READS, Encoded, for_network, padded
-from finetooth.tasks.chat import Message, asked, conversation, marked, question, rendered
+from finetooth.tasks.chat import Rendered, asked, conversation, marked, question, rendered
 from finetooth.tasks.writing import Writing
 
 
@@ -45,7 +45,8 @@ class Instruction(Writing):
         Raises DataError where that leaves nothing to learn of a row.
         """
         rows = [table.position[i] for i in ids]
-        read = read_tokens(table, rows, [conversation(table, row) for row in rows], tokenizer, max_length)
+        made = [rendered(tokenizer, conversation(table, row)) for row in rows]
+        read = read_tokens(table, rows, made, tokenizer, max_length)
         return Encoded(
             ids=list(ids),
             tokens=np.concatenate([each.tokens for each in read]),
@@ -87,14 +88,14 @@ class Read:
 
 
 def read_tokens(
-    table: Table, rows: Sequence[int], conversations: Sequence[Sequence[Message]], tokenizer: Any, max_length: int
+    table: Table, rows: Sequence[int], conversations: Sequence[Rendered], tokenizer: Any, max_length: int
 ) -> list[Read]:
-    """The conversations of these rows, as the chat template has them, cut at `max_length` tokens.
+    """The conversations of these rows, cut at `max_length` tokens.
 
     Raises DataError, naming the first row, where that leaves nothing of an answer.
     """
     read = []
-    for tokens, marks in marked(tokenizer, [rendered(tokenizer, messages) for messages in conversations]):
+    for tokens, marks in marked(tokenizer, conversations):
         # Before the first token there is nothing to tell it by.
         learnt = marks[:max_length] & (np.arange(len(marks[:max_length])) > 0)
         read.append(Read(np.array(tokens[:max_length], dtype=np.int32), learnt, len(tokens)))

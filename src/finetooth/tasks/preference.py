@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import log
 from typing import Any
 
 import numpy as np
@@ -14,23 +16,22 @@ from torch.nn import functional
 from finetooth.errors import DataError
 from finetooth.losses import dpo
 from finetooth.metrics import PREFERENCE, Metric
-from finetooth.table import CHOSEN, REJECTED, Table
-from finetooth.tasks.base import OWNERS, READS, Encoded, Ragged, padded
-from finetooth.tasks.chat import Message, conversation, rival
+from finetooth.table import Table, Written
+from finetooth.tasks.base import READS, Encoded, Ragged, padded
+from finetooth.tasks.chat import Rendered, conversation, rendered, rival
 from finetooth.tasks.instruction import Instruction, read_tokens
 
 
 class Preference(Instruction):
-    """A prompt with two answers, or two conversations: `chosen` and `rejected`.
+    """A prompt with two answers, or two conversations that differ in the last one: `chosen` and `rejected`.
 
     Rafailov et al. 2023 (Direct Preference Optimization). A row is two sequences of tokens; the network says by how
-    many nats it finds the answers of the first likelier than those of the second, and the target is what the untuned
-    one said of that (`Material.ready`), which is not known before.
+    many nats it finds the last answer of the first likelier than that of the second, and the target is what the untuned
+    one said of that, which is not known before it is asked (`Material.ready`).
     """
 
     loss = ("dpo", "of two answers one is preferred")
     losses: Sequence[str] = ("dpo",)
-    beta = 0.1  # of the loss
 
     def metrics(self, names: list[str]) -> Mapping[str, Metric]:
         """Those of `PREFERENCE`."""
@@ -41,28 +42,49 @@ class Preference(Instruction):
         return "loss", "how surely the preferred answers gain on the others"
 
     def names(self, table: Table) -> list[str]:
-        """None. Raises DataError, naming the row, for what has no two different answers to one prompt."""
-        found = super().names(table)
+        """None. Raises DataError, naming the first row, for what has no two different answers to one prompt."""
+        self.refuse_kind(table)
+        same = []
         for row in range(len(table)):
-            self._both(table, row)
-        return found
+            chosen, rejected = conversation(table, row), rival(table, row)
+            if chosen[:-1] != rejected[:-1]:
+                raise DataError(
+                    f"{table.place(row)}: what stands before the last answer of the preferred conversation is not what "
+                    f"stands before that of the other, expected one prompt with two answers."
+                )
+            same += [row] if chosen[-1]["content"].strip() == rejected[-1]["content"].strip() else []
+        if same:
+            raise DataError(_alike(table, same, len(table), "both answers are the same", "Take these rows out."))
+        return []
 
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """Both conversations of each row as the chat template has them, each cut at `max_length` tokens.
 
-        `types` are 1 where a token is of an answer. Raises DataError where cutting leaves nothing of one.
+        `types` are 1 where a token is of the last answer. Raises DataError where cutting leaves no two answers.
         """
         rows = [table.position[i] for i in ids]
-        pairs = zip(*(self._both(table, row) for row in rows), strict=True)
-        read = [read_tokens(table, rows, conversations, tokenizer, max_length) for conversations in pairs]
-        both = [each for row in zip(*read, strict=True) for each in row]
-        lengths = np.array([len(each.tokens) for each in both], dtype=np.int32).reshape(-1, 2)
+
+        def last(row: int, messages: Any) -> Rendered:
+            made = rendered(tokenizer, messages(table, row))
+            return replace(made, answers=made.answers[-1:])  # what both have in common cancels
+
+        read = [
+            read_tokens(table, rows, [last(row, messages) for row in rows], tokenizer, max_length)
+            for messages in (conversation, rival)
+        ]
+        pairs = list(zip(*read, strict=True))
+        alike = [row for row, (a, b) in zip(rows, pairs, strict=True) if a.tokens.tolist() == b.tokens.tolist()]
+        if alike:
+            why = f"both answers are the same within max_length {max_length}"
+            raise DataError(_alike(table, alike, len(rows), why, "Raise max_length, or take these rows out."))
+        both = [each for pair in pairs for each in pair]
+        lengths = np.array([len(each.tokens) for each in both], dtype=np.int64).reshape(-1, 2)
         return Encoded(
             ids=list(ids),
             tokens=np.concatenate([each.tokens for each in both]),
-            offsets=np.concatenate([[0], np.cumsum(lengths.sum(axis=1))]),
+            offsets=np.cumsum([0, *lengths.sum(axis=1)], dtype=np.int64),
             targets=np.full(len(ids), np.nan, dtype=np.float32),
-            whole=np.array([max(each.whole for each in row) for row in zip(*read, strict=True)], dtype=np.int64),
+            whole=np.array([max(each.whole for each in pair) for pair in pairs], dtype=np.int64),
             types=np.concatenate([each.learnt for each in both]).astype(np.int8),
             windows=Ragged.of(lengths.tolist()),
         )
@@ -77,28 +99,25 @@ class Preference(Instruction):
 
     def logits(self, net: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Tensor:
         """By how many nats the first of each two sequences' answers are likelier than the second's, (rows, 1)."""
-        reads, sequences = inputs[READS], len(inputs[OWNERS])
+        reads = inputs[READS]
         right = inputs["input_ids"][reads.roll(1, dims=1)]
         surprise = functional.cross_entropy(super().logits(net, inputs).float(), right, reduction="none")
-        of = reads.nonzero()[:, 0]
-        nats = torch.zeros(sequences, device=surprise.device).index_add(0, of, surprise)
+        nats = torch.zeros(reads.shape, device=surprise.device).masked_scatter(reads, surprise).sum(dim=1)
         return nats[1::2, None] - nats[::2, None]
 
     def said(self, logits: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
-        """Of each row the loss, and whether the preferred answer gained on the other (of equals a half)."""
-        gain = logits[:, 0] - targets
-        return torch.stack([dpo(self.beta)(logits, targets), (gain > 0).float() + 0.5 * (gain == 0).float()], dim=1)
+        """Of each row the loss, by the usual beta whatever the plan's, and whether the preferred answer has gained.
 
-    def _both(self, table: Table, row: int) -> tuple[list[Message], list[Message]]:
-        """The conversation with the preferred answer and that with the other. Raises DataError, naming the row."""
-        chosen, rejected = conversation(table, row), rival(table, row)
-        if chosen[:-1] != rejected[:-1]:
-            raise DataError(
-                f"{table.place(row)}: what stands before the last answer differs between the columns '{CHOSEN}' and "
-                f"'{REJECTED}', expected one prompt with two answers to it."
-            )
-        if chosen == rejected:
-            raise DataError(
-                f"{table.place(row)}: both answers are the same, so that neither is preferred. Take this row out."
-            )
-        return chosen, rejected
+        Where neither has on the other, that is a half.
+        """
+        gain = logits[:, 0] - targets
+        return torch.stack([dpo()(logits, targets), (gain > 0).float() + 0.5 * (gain == 0).float()], dim=1)
+
+    def untuned(self, ids: Sequence[str]) -> Written:
+        """What the model before tuning is by definition: a coin toss, since nothing has gained on anything yet."""
+        return Written(list(ids), np.ones(len(ids), dtype=np.int64), np.tile([log(2), 0.5], (len(ids), 1)))
+
+
+def _alike(table: Table, rows: Sequence[int], of: int, why: str, mend: str) -> str:
+    where = "; ".join(table.place(row) for row in rows[:3]) + ("; ..." if len(rows) > 3 else "")
+    return f"{where}: {why}, so that neither is preferred; so for {len(rows):,} of {of:,} rows. {mend}"
