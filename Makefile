@@ -17,7 +17,7 @@ demo: setup
 
 # Two processes on two cores: more threads in each only wait for one another, in the processes that tests start too.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff format --check .
