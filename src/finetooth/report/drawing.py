@@ -64,6 +64,9 @@ def svg(figure: Figure, prefix: str, seen: str) -> str:
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": prefix}):
         # The reader's browser sets the type, so it matters little that matplotlib's own font lacks a letter.
         warnings.filterwarnings("ignore", message="(Glyph|Matplotlib currently does not support)")
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")  # else all would be drawn once before, for its places alone
         figure.savefig(drawn, format="svg", transparent=True)
     drawing = ElementTree.fromstring(re.sub(rb' xmlns="[^"]*"', b"", drawn.getvalue(), count=1))
 

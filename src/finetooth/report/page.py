@@ -1,6 +1,7 @@
 """The report as one self-contained page."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def html(report: Mapping[str, Any]) -> str:
     )
 
 
+@cache  # read once: in a search or a cross-validation there are many pages
 def template(name: str) -> Template:
     """A page's template: what it is given is escaped, what it is not given is an error; `words` are its filters."""
     environment = Environment(
