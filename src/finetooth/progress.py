@@ -19,7 +19,7 @@ class Progress(Protocol):
         """A step was made."""
 
     def stored(self, done: int, rows: int) -> None:
-        """What is frozen was computed for so many of the rows; 0 at the start."""
+        """What stays the same (is frozen, or said by the untuned model) is there for so many rows; 0 at the start."""
 
 
 class Silent:

@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 import finetooth as ft
 from finetooth.backbones import attention, causal
-from finetooth.errors import DataError, Interrupted, ModelError, PlanError, RunError
+from finetooth.errors import Interrupted, ModelError, PlanError, RunError
 from finetooth.loop import fit
 from finetooth.prepare import Job, prepare
 from finetooth.tasks import TASKS
@@ -287,7 +287,7 @@ def test_an_encoder_is_refused_with_what_is_needed(talks: Path, tiny_bert: Path)
 
 
 def test_rows_whose_answer_is_cut_away_are_refused(talks: Path, llama: Path) -> None:
-    with pytest.raises(DataError, match="nothing is left within max_length 5"):
+    with pytest.raises(PlanError, match="nothing is left within max_length 5"):
         of(talks, llama, max_length=5)
 
 
@@ -317,6 +317,22 @@ def test_a_search_finds_a_rate_for_answers_in_words(talks: Path, llama: Path, tm
         ft.read(talks), plan, model=str(llama), out=tmp_path / "search", space=space, trials=2, tuner="grid", rows=100
     )
     assert found["best"]["values"]["learning_rate"] == 1e-2
+
+
+def test_a_trial_whose_length_leaves_nothing_of_an_answer_fails_alone(talks: Path, llama: Path, tmp_path: Path) -> None:
+    found = ft.search(
+        ft.read(talks),
+        ft.Plan.of({**PLAN, "epochs": 1}),
+        model=str(llama),
+        out=tmp_path / "search",
+        space={"max_length": [5, 32]},
+        trials=2,
+        tuner="grid",
+        rows=100,
+    )
+    assert found["best"]["values"] == {"max_length": 32} and found["counts"]["failed"] == 1
+    reasons = [trial["reason"] for trial in found["trials"] if trial["state"] == "failed"]
+    assert "nothing is left within max_length 5" in reasons[0]
 
 
 def test_answers_in_words_are_not_taken_for_classes(talks: Path) -> None:

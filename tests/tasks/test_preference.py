@@ -131,6 +131,7 @@ def test_it_learns_and_is_judged_against_the_model_as_it_was(run: ft.Run, llama:
     assert report["forgetting"]["probe"].startswith("the next token of an unseen prompt")
     page = (run.path / "report.html").read_text()
     assert "reward accuracy" in page and "What it writes, before and after" in page
+    assert "preferred: <b>" in page and "right: <b>" not in page  # neither answer is wrong, one is liked better
     # The saved model alone, beside the one that was tuned: the preferred answer has gained.
     table, (net, tokenizer) = ft.read(run.json("data.json")["source"]), TASKS["preference"].tuned(run.model)
     before = tf.AutoModelForCausalLM.from_pretrained(llama).eval()
@@ -283,7 +284,7 @@ def test_answers_that_are_cut_to_the_same_are_refused(llama: Path, tmp_path: Pat
     table = ft.read(_written(tmp_path / "rows.jsonl", rows))
     tokenizer, task = tf.AutoTokenizer.from_pretrained(llama), TASKS["preference"]
     whole = int(task.encode(table, table.ids[:1], [], tokenizer, 48).whole[0])
-    with pytest.raises(DataError, match=f"both answers are the same within max_length {whole - 2}"):
+    with pytest.raises(PlanError, match=f"both answers are the same within max_length {whole - 2}"):
         task.encode(table, table.ids[:1], [], tokenizer, whole - 2)
 
 

@@ -68,7 +68,7 @@ class Talk:
         self._bars: Bars | None = None
         self._status: Status | None = None
         self._told = time.monotonic()
-        self._storing = self.counted("computing once what is frozen")
+        self._storing = self.counted("computing once what stays the same")
         self._first: tuple[int, float] | None = None  # the first step seen, not the run's first where it goes on
 
     def __enter__(self) -> Talk:
@@ -110,7 +110,7 @@ class Talk:
         """As `counted` tells; what is frozen now may be more or less than before."""
         if done == 0:
             self._stop_bars()
-            self._storing = self.counted("computing once what is frozen")
+            self._storing = self.counted("computing once what stays the same")
         else:
             self._storing(done, rows)
 

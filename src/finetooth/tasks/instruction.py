@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finetooth.backbones import Backbone, How, load_causal, load_tuned_causal, read_at
-from finetooth.errors import DataError
+from finetooth.errors import PlanError
 from finetooth.metrics import SHORT
 from finetooth.table import Table
 from finetooth.tasks.base import READS, Encoded, for_network, padded
@@ -42,7 +42,7 @@ class Instruction(Writing):
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """The text that the chat template makes of each conversation, cut at `max_length` tokens.
 
-        Raises DataError where that leaves nothing to learn of a row.
+        Raises PlanError where that leaves nothing to learn of a row.
         """
         rows = [table.position[i] for i in ids]
         made = [rendered(tokenizer, conversation(table, row)) for row in rows]
@@ -92,7 +92,7 @@ def read_tokens(
 ) -> list[Read]:
     """The conversations of these rows, cut at `max_length` tokens.
 
-    Raises DataError, naming the first row, where that leaves nothing of an answer.
+    Raises PlanError, naming the first row, where that leaves nothing of an answer.
     """
     read = []
     for tokens, marks in marked(tokenizer, conversations):
@@ -101,7 +101,7 @@ def read_tokens(
         read.append(Read(np.array(tokens[:max_length], dtype=np.int32), learnt, len(tokens)))
     lost = [row for row, each in zip(rows, read, strict=True) if not each.learnt.any()]
     if lost:
-        raise DataError(
+        raise PlanError(
             f"{table.place(lost[0])}: of its answer nothing is left within max_length {max_length}; so for "
             f"{len(lost):,} of {len(rows):,} rows. Raise max_length, or take these rows out."
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from finetooth.errors import DataError
+from finetooth.errors import DataError, PlanError
 from finetooth.losses import dpo
 from finetooth.metrics import PREFERENCE, Metric
 from finetooth.table import Table, Written
@@ -60,7 +60,7 @@ class Preference(Instruction):
     def encode(self, table: Table, ids: Sequence[str], names: list[str], tokenizer: Any, max_length: int) -> Encoded:
         """Both conversations of each row as the chat template has them, each cut at `max_length` tokens.
 
-        `types` are 1 where a token is of the last answer. Raises DataError where cutting leaves no two answers.
+        `types` are 1 where a token is of the last answer. Raises PlanError where cutting leaves no two answers.
         """
         rows = [table.position[i] for i in ids]
 
@@ -76,7 +76,7 @@ class Preference(Instruction):
         alike = [row for row, (a, b) in zip(rows, pairs, strict=True) if a.tokens.tolist() == b.tokens.tolist()]
         if alike:
             why = f"both answers are the same within max_length {max_length}"
-            raise DataError(_alike(table, alike, len(rows), why, "Raise max_length, or take these rows out."))
+            raise PlanError(_alike(table, alike, len(rows), why, "Raise max_length, or take these rows out."))
         both = [each for pair in pairs for each in pair]
         lengths = np.array([len(each.tokens) for each in both], dtype=np.int64).reshape(-1, 2)
         return Encoded(
