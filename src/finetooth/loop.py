@@ -137,9 +137,13 @@ def _suspects(batches: Batches, micro_batches: list[Batch], losses: torch.Tensor
 @contextmanager
 def _seeded(seed: int, device: str) -> Iterator[None]:
     """Draw dropout from this seed, and leave the generators of the process as they were."""
-    # manual_seed speaks to every GPU, so every GPU's generator is put back; without one, none is asked.
+    # manual_seed speaks to every GPU, so every GPU's generator is put back. Without one it would write down the whole
+    # stack for each kind of GPU that might come yet, which takes longer than a small step.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if device == "cuda" else []):
-        torch.manual_seed(seed)
+        if device == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
         yield
 
 

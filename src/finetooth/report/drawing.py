@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 # Stand-ins: matplotlib wants real colours, the page wants ones that follow light and dark.
@@ -28,6 +29,8 @@ DASHES: list[Any] = [
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": LINE,
@@ -66,8 +69,9 @@ def svg(figure: Figure, prefix: str, seen: str) -> str:
         warnings.filterwarnings("ignore", message="(Glyph|Matplotlib currently does not support)")
         if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)
-            figure.set_layout_engine("none")  # else all would be drawn once before, for its places alone
-        figure.savefig(drawn, format="svg", transparent=True)
+            figure.set_layout_engine("none")
+        # Not by savefig, which draws all of it once before, for places that are known now.
+        FigureCanvasSVG(figure).print_svg(drawn)
     drawing = ElementTree.fromstring(re.sub(rb' xmlns="[^"]*"', b"", drawn.getvalue(), count=1))
 
     drawing.remove(drawing.find("metadata"))  # type: ignore[arg-type]
