@@ -60,14 +60,15 @@ def evaluate(
     for each in [*beside, *([Run(run.scratch)] if Run(run.scratch).finished else [])]:
         each.refuse_other_model()
     # Before the seal is opened: a model that does not load has seen nothing. Answers in words have no other baseline.
-    tuned, untouched = _tuned(run), _untuned(run) if _task(run).kind == "texts" else None
+    task = _task(run)
+    tuned, untouched = _tuned(run), _untuned(run) if task.kind == "texts" else None
     _enter(run, f"evaluate {run.path.resolve().name}")
-    precision = exact(_task(run), run.plan.precision)
+    precision = exact(task, run.plan.precision)
     test = _encoded(run, tuned[1], untouched, table, split.test, precision)
     run.write_predictions("test", _answers(run, tuned, test, precision))
     for other in beside:
         other.write_predictions("test", _answers(other, _tuned(other), test, precision))
-    task, missing = _task(run), dict[str, str]()
+    missing = dict[str, str]()
     if untouched is None:
         others, missing = asked_again(run, table, _rows(run, table, split.test))
     elif isinstance(task, Preference):

@@ -48,9 +48,8 @@ def rehearse(
     for sentence in decisions(job):
         say(sentence)
     seconds = {"prepare": perf_counter() - clock}
-    if isinstance(
-        job.task, Preference
-    ):  # what the untuned model prefers is asked when a run begins; here anything does
+    if isinstance(job.task, Preference):
+        # What the untuned model prefers is asked when a run begins; for a step that is measured anything does.
         training, validation = (
             replace(rows, targets=np.zeros(len(rows), np.float32)) for rows in (job.training, job.validation)
         )

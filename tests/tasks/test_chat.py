@@ -137,6 +137,7 @@ def test_every_layout_says_the_same(layout: str, tmp_path: Path) -> None:
     ("cell", "says"),
     [
         ("hello", "expected a list of messages"),
+        pytest.param("[" * 100_000, "expected a list of messages", id="too deep"),
         ([{"role": "user", "content": "a"}], "no message of the assistant"),
         ([{"role": "wizard", "content": "a"}, {"role": "assistant", "content": "b"}], "found the role 'wizard'"),
         ([{"role": "user", "content": ["a"]}], "expected a list of messages"),

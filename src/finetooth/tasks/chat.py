@@ -20,6 +20,7 @@ from finetooth.table import TALKS, Table
 ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}  # of ShareGPT and its kin
 KNOWN = ("system", "user", "assistant", "tool")
 Message = dict[str, str]  # role, content
+SUCH = '[{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]'  # what a list of them looks like
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,8 @@ def _answered(table: Table, row: int, answer: str, column: str) -> list[Message]
         raise DataError(f"{where}: is empty, expected an answer.")
     if whole and not last:
         raise DataError(
-            f"{where}: found {answer[:60]!r}, expected a list of messages such as "
-            f'[{{"role": "user", "content": "..."}}, {{"role": "assistant", "content": "..."}}], or a column '
-            f"'prompt' beside it."
+            f"{where}: found {answer[:60]!r}, expected a list of messages such as {SUCH}, or a column 'prompt' "
+            f"beside it."
         )
     messages = last or [{"role": "assistant", "content": answer}]
     if not whole and messages[0]["role"] == "assistant":
@@ -124,13 +124,10 @@ def _messages(table: Table, row: int) -> list[Message]:
     cell, where = table.inputs[row][0], f"{table.place(row)}, column '{table.columns.input[0]}'"
     try:
         messages = [_message(each) for each in json.loads(cell)]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         messages = []
     if not messages:
-        raise DataError(
-            f"{where}: found {cell[:60]!r}, expected a list of messages such as "
-            f'[{{"role": "user", "content": "..."}}, {{"role": "assistant", "content": "..."}}].'
-        )
+        raise DataError(f"{where}: found {cell[:60]!r}, expected a list of messages such as {SUCH}.")
     strange = [m["role"] for m in messages if m["role"] not in KNOWN]
     if strange:
         raise DataError(f"{where}: found the role '{strange[0]}', expected {', '.join(KNOWN)}.")
