@@ -53,6 +53,16 @@ def test_the_logits_and_their_gradients_stay_and_the_products_become_fewer(kind:
     assert found[True][2] < 0.95 * found[False][2]
 
 
+def test_of_other_tokens_the_last_block_computes_keys_and_values_alone(tmp_path: Path) -> None:
+    net = load_classifier(str(tiny.save_model(tmp_path / "bert", tiny.config("bert"))), ["a", "b"]).net.eval()
+    inputs, config = some(), net.config
+    rows, tokens = inputs["input_ids"].shape
+    width, inner = config.hidden_size, config.intermediate_size
+    fewer = asked(net, False, inputs)[1] - asked(net, True, inputs)[1]
+    # Query and output, the feed-forward part, scores and what they weigh: of every token but the first.
+    assert fewer == rows * (tokens - 1) * 2 * (2 * width**2 + 2 * width * inner + 2 * tokens * width)
+
+
 def test_outside_of_it_every_token_has_its_state(tmp_path: Path) -> None:
     net = load_classifier(str(tiny.save_model(tmp_path / "bert", tiny.config("bert"))), ["a", "b"]).net.eval()
     inputs = some()
@@ -82,7 +92,8 @@ def test_a_head_of_zeros_that_reads_first_tokens_is_no_hindrance(tmp_path: Path)
     net = tf.BertForSequenceClassification(tiny.config("bert", blocks=2))
     torch.nn.init.zeros_(net.classifier.weight)
     shorten(net, layers(net, some()), some())
-    assert [name for name, part in net.named_modules() if part._forward_hooks] == ["bert.encoder.layer.1.attention"]
+    cut = [name.removeprefix("bert.encoder.layer.1.") for name, part in net.named_modules() if part._forward_hooks]
+    assert cut == ["attention", "attention.self.query", "attention.output.dense"]
 
 
 def test_a_network_made_otherwise_is_loaded_all_the_same(tmp_path: Path) -> None:

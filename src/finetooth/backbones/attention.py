@@ -40,6 +40,10 @@ def attention(
     a token is seen; (rows, tokens, heads, width). What is not so plain is left to torch.
     """
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    queries = query.shape[2]
+    if query.stride(2) == 0 and not causal:  # each token asks the same (first.py): once is enough
+        query = query[:, :, :1]
+        attention_mask = None if attention_mask is None else attention_mask[:, :, :1]
     plain = query.shape[1] % key.shape[1] == 0
     plain = plain and all(each is None or each is False for name, each in rest.items() if name not in UNREAD)
     plain = plain and (attention_mask is None or attention_mask.dtype == torch.bool)  # Swin adds numbers instead
@@ -47,9 +51,8 @@ def attention(
         plain = plain and query.shape[2] == key.shape[2]
     if query.device.type != "cpu" or not plain or query.shape[2] * key.shape[2] > MOST_PAIRS:
         how = {"dropout": dropout, "scaling": scaling, "is_causal": is_causal}
-        return sdpa_attention_forward(  # type: ignore[no-any-return]
-            module, query, key, value, attention_mask, **how, **rest
-        )
+        seen, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **how, **rest)
+        return seen.expand(-1, queries, -1, -1), None
     if causal and attention_mask is None and query.shape[2] > 1:
         attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
     scaled = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
@@ -62,7 +65,7 @@ def attention(
     weights = torch.softmax(weights, dim=-1, dtype=torch.float32).to(value.dtype)
     weights = dropped(weights, dropout)
     seen = torch.matmul(weights.view(*key.shape[:2], -1, key.shape[2]), value).view(*query.shape[:3], value.shape[3])
-    return seen.transpose(1, 2).contiguous(), None
+    return seen.transpose(1, 2).contiguous().expand(-1, queries, -1, -1), None
 
 
 def quicken(net: Any, example: Mapping[str, Tensor]) -> None:

@@ -1,24 +1,39 @@
-"""Where the answer hangs on each row's first token alone, the upper part of the last block is computed for no other.
+"""Where the answer hangs on each row's first token alone, the last block is computed for no other, as far as it can be.
 
 Most classifiers of text and of images read the first token of the last block's output. What that block does once
 tokens have seen each other, it does to each for itself: two thirds of its products are for tokens that nobody reads.
+Another sixth are queries, and what becomes of what they found: of the others only keys and values are asked.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from finetooth.backbones.cut import state_of, with_state
+from finetooth.backbones.cut import with_state
 from finetooth.backbones.layers import Layers, architecture, evaluating, stack_of
 
 _ALONE: ContextVar[bool] = ContextVar("the first token alone", default=False)
-_PARTS: dict[tuple[type, str], str | None] = {}  # found before, in this process
+_TOKENS: ContextVar[int] = ContextVar("the tokens of a row, in a product for the first alone")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parts of a block by name: the `last` from which on other tokens are left away; `products` before it."""
+
+    last: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+
+
+_PARTS: dict[tuple[type, str], Parts] = {}  # found before, in this process
 
 
 @contextmanager
@@ -45,18 +60,25 @@ def _alone(alone: bool) -> Iterator[None]:
 def shorten(net: Any, layers: Layers, example: Mapping[str, Tensor]) -> None:
     """Prepare a net for `first_alone`, where only first tokens are read and that saves products.
 
-    Which part of the last block that takes is asked once of an architecture, as its configuration has it.
+    Which parts of the last block that takes is asked once of an architecture, as its configuration has it.
     """
     about = architecture(net)
     if about not in _PARTS:
-        _PARTS[about] = _part(net, layers, example)
-    name = _PARTS[about]
-    if name is not None:
-        stack_of(net)[1][-1].get_submodule(name).register_forward_hook(_first)
+        _PARTS[about] = _parts(net, layers, example)
+    _cut(stack_of(net)[1][-1], _PARTS[about])
 
 
-def _part(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> str | None:
-    """The name of the part of the last block that need not leave other tokens than the first, and saves most so.
+def _cut(block: nn.Module, parts: Parts) -> list[RemovableHandle]:
+    handles = [block.get_submodule(name).register_forward_hook(_first) for name in parts.last]
+    for name in parts.products:
+        layer = block.get_submodule(name)
+        handles += [layer.register_forward_pre_hook(_take_first), layer.register_forward_hook(_for_all)]
+    return handles
+
+
+def _parts(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> Parts:
+    """The part of the last block that need not leave other tokens than the first, and saves most so; and the products
+    within it that are needed for the first token alone, as those of its query are.
 
     Nothing is known of the architecture. Of each part is asked whether the logits hang on what leaves it for other
     tokens, by their gradient, while the block and the head have random weights: those that are there may happen to make
@@ -69,24 +91,39 @@ def _part(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> str 
         name: tensor if tensor.ndim > 2 else torch.cat([tensor, tensor[:, -1:]], dim=1)
         for name, tensor in example.items()
     }
-    best: str | None = None
+    best = Parts()
     with evaluating(net), _scrambled(above):
+        try:
+            names = _read_first(net, block, example) & _read_first(net, block, longer)
+        except Exception:  # whatever a network does that is made otherwise
+            return best
         least = _products(net, block, example)
-        for name, part in block.named_children():
+
+        def saves(parts: Parts) -> bool:
+            """Whether it makes no difference and fewer products than the best so far, which it then is."""
+            nonlocal best, least
+            handles = _cut(block, parts)
             try:
-                if not all(_read_first(net, part, inputs) for inputs in (example, longer)):
-                    continue
-                handle = part.register_forward_hook(_first)
-                try:
-                    fewer = [_same(net, inputs) for inputs in (example, longer)]
-                    with first_alone():
-                        products = _products(net, block, example)
-                finally:
+                same = all(_same(net, inputs) for inputs in (example, longer))
+                with first_alone():
+                    products = _products(net, block, example)
+            except Exception:  # as above
+                return False
+            finally:
+                for handle in handles:
                     handle.remove()
-            except Exception:  # whatever a network does that is made otherwise
-                continue
-            if all(fewer) and products < least:
-                best, least = name, products
+            if same and sum(products.values()) < sum(least.values()):
+                best, least = parts, products
+                return True
+            return False
+
+        for name, _ in block.named_children():
+            if name in names:
+                saves(Parts((name,)))
+        before, linear = least, tuple(name for name, _ in _linear(block) if name in names)
+        if saves(replace(best, products=linear)):
+            # What stands above the part has one token already.
+            best = replace(best, products=tuple(name for name in linear if least[name] < before[name]))
     return best
 
 
@@ -106,17 +143,35 @@ def _scrambled(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
                 parameter.copy_(before)
 
 
-def _read_first(net: nn.Module, part: nn.Module, inputs: Mapping[str, Tensor]) -> bool:
-    """Whether the logits hang on the first token of what leaves this part, and on no other."""
-    left: list[Tensor] = []
-    handle = part.register_forward_hook(lambda module, args, output: left.append(_of_tokens(state_of(output))))
+def _read_first(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) -> set[str]:
+    """The parts of the block, however small, of whose outputs the logits hang on the first token's and no other's."""
+    left: dict[str, list[Tensor]] = defaultdict(list)
+
+    def keep(name: str, output: Any) -> None:
+        state = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(state, Tensor) and state.ndim == 3 and state.requires_grad:
+            left[name].append(state)
+
+    handles = [
+        part.register_forward_hook(lambda module, args, output, name=name: keep(name, output))
+        for name, part in block.named_modules()
+        if name
+    ]
     try:
         logits = net(**inputs).logits
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
+    once = {name: states[0] for name, states in left.items() if len(states) == 1}
+    if not once:
+        return set()
     weights = torch.linspace(1.0, 2.0, logits.numel()).view(logits.shape)
-    (slope,) = torch.autograd.grad((logits.float() * weights).sum(), left[0])
-    return bool(slope[:, 0].any()) and not bool(slope[:, 1:].any())
+    slopes = torch.autograd.grad((logits.float() * weights).sum(), list(once.values()), allow_unused=True)
+    return {
+        name
+        for name, slope in zip(once, slopes, strict=True)
+        if slope is not None and bool(slope[:, 0].any()) and not bool(slope[:, 1:].any())
+    }
 
 
 @torch.no_grad()
@@ -129,26 +184,51 @@ def _same(net: nn.Module, inputs: Mapping[str, Tensor]) -> bool:
 
 
 @torch.no_grad()
-def _products(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) -> int:
-    """The multiplications with the block's weights."""
-    counts: list[int] = []
+def _products(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
+    """The multiplications with each of the block's weights."""
+    counts: Counter[str] = Counter()
 
-    def count(module: Any, args: Any) -> None:
-        counts.append(args[0].numel() * module.weight.numel() // args[0].shape[-1])
+    def count(name: str, module: Any, taken: Tensor) -> None:
+        counts[name] += taken.numel() * module.weight.numel() // taken.shape[-1]
 
-    linear = [part for part in block.modules() if getattr(getattr(part, "weight", None), "ndim", 0) == 2]
-    handles = [part.register_forward_pre_hook(count) for part in linear]
+    handles = [
+        part.register_forward_pre_hook(lambda module, args, name=name: count(name, module, args[0]))
+        for name, part in _linear(block)
+    ]
     try:
         net(**inputs)
     finally:
         for handle in handles:
             handle.remove()
-    return sum(counts)
+    return counts
+
+
+def _linear(block: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The parts with a matrix of weights; one that an adapter stands around counts with it, under the name it had."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, part in block.named_modules():
+        inside = any(name.startswith(f"{other}.") for other, _ in found)
+        if getattr(getattr(part, "weight", None), "ndim", 0) == 2 and not inside:
+            found.append((name, part))
+    return found
 
 
 def _first(module: nn.Module, args: Any, output: Any) -> Any:
     """A forward hook: (rows, tokens, width), in a tuple or by itself, becomes (rows, 1, width)."""
     return with_state(output, lambda state: _of_tokens(state)[:, :1]) if _ALONE.get() else None
+
+
+def _take_first(module: nn.Module, args: Any) -> Any:
+    """Before a product: its input (rows, tokens, width) becomes (rows, 1, width)."""
+    if not _ALONE.get():
+        return None
+    _TOKENS.set(_of_tokens(args[0]).shape[1])
+    return (args[0][:, :1],)
+
+
+def _for_all(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
+    """After it: what the first token has, for all tokens, without a copy; whoever comes next counts them."""
+    return output.expand(-1, _TOKENS.get(), -1) if _ALONE.get() else None
 
 
 def _of_tokens(state: Any) -> Tensor:
