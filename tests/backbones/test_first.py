@@ -10,6 +10,7 @@ import torch
 import transformers as tf
 from torch.utils.flop_counter import FlopCounterMode
 
+import finetooth as ft
 from finetooth.backbones import first_alone, layers, load_classifier
 from finetooth.backbones.first import shorten
 from tests import tiny
@@ -53,14 +54,40 @@ def test_the_logits_and_their_gradients_stay_and_the_products_become_fewer(kind:
     assert found[True][2] < 0.95 * found[False][2]
 
 
-def test_of_other_tokens_the_last_block_computes_keys_and_values_alone(tmp_path: Path) -> None:
+def test_of_other_tokens_the_last_block_computes_next_to_nothing(tmp_path: Path) -> None:
     net = load_classifier(str(tiny.save_model(tmp_path / "bert", tiny.config("bert"))), ["a", "b"]).net.eval()
     inputs, config = some(), net.config
     rows, tokens = inputs["input_ids"].shape
-    width, inner = config.hidden_size, config.intermediate_size
+    width, inner, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
     fewer = asked(net, False, inputs)[1] - asked(net, True, inputs)[1]
-    # Query and output, the feed-forward part, scores and what they weigh: of every token but the first.
-    assert fewer == rows * (tokens - 1) * 2 * (2 * width**2 + 2 * width * inner + 2 * tokens * width)
+    # A block by itself: four products with its weights, scores, what they weigh, two more; and what is left of it.
+    whole = tokens * (4 * width**2 + 2 * tokens * width + 2 * width * inner)
+    # Key and value stand for one token of all, which keeps their layers in their places.
+    left = 4 * width**2 + 2 * tokens * heads * width + 2 * width * inner
+    assert fewer == 2 * (rows * (whole - left) - 2 * width**2)
+
+
+def test_an_adapter_on_queries_and_values_is_not_left_out(tmp_path: Path) -> None:
+    where = str(tiny.save_model(tmp_path / "bert", tiny.config("bert", blocks=3)))
+    lora = {"type": "lora", "r": 2, "target_modules": ["query", "value"]}
+    adapter = ft.Plan.of({"adapter": lora}).values()["adapter"]
+    net = load_classifier(where, ["a", "b"], adapter=adapter).net.eval()
+    for name, parameter in net.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    inputs = some()
+    whole, alone = asked(net, False, inputs), asked(net, True, inputs)
+    torch.testing.assert_close(alone[0], whole[0], rtol=1e-5, atol=1e-6)
+    assert alone[1] < 0.95 * whole[1]
+
+
+def test_an_attention_that_does_not_know_of_keys_left_away_is_not_believed(tmp_path: Path) -> None:
+    net = load_classifier(str(tiny.save_model(tmp_path / "bert", tiny.config("bert"))), ["a", "b"]).net.eval()
+    net.config._attn_implementation = "eager"
+    with first_alone(), pytest.raises(RuntimeError, match="left away"):
+        net(**some())
+    net.config._attn_implementation = "finetooth"
+    torch.testing.assert_close(asked(net, True, some_rows := some())[0], asked(net, False, some_rows)[0])
 
 
 def test_outside_of_it_every_token_has_its_state(tmp_path: Path) -> None:

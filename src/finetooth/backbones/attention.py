@@ -16,6 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from finetooth.backbones.dropout import dropped, replace
+from finetooth.backbones.first import spared
 from finetooth.backbones.layers import evaluating
 
 NAME = "finetooth"
@@ -44,6 +45,9 @@ def attention(
     if query.stride(2) == 0 and not causal:  # each token asks the same (first.py): once is enough
         query = query[:, :, :1]
         attention_mask = None if attention_mask is None else attention_mask[:, :, :1]
+        if (layers := spared()) is not None:
+            seen = _of_states(query, key, layers, attention_mask, dropout, scaling)
+            return seen.expand(-1, queries, -1, -1), None
     plain = query.shape[1] % key.shape[1] == 0
     plain = plain and all(each is None or each is False for name, each in rest.items() if name not in UNREAD)
     plain = plain and (attention_mask is None or attention_mask.dtype == torch.bool)  # Swin adds numbers instead
@@ -66,6 +70,36 @@ def attention(
     weights = dropped(weights, dropout)
     seen = torch.matmul(weights.view(*key.shape[:2], -1, key.shape[2]), value).view(*query.shape[:3], value.shape[3])
     return seen.transpose(1, 2).contiguous().expand(-1, queries, -1, -1), None
+
+
+def _of_states(
+    query: Tensor,
+    states: Tensor,
+    layers: tuple[nn.Linear, nn.Linear],
+    attention_mask: Tensor | None,
+    dropout: float,
+    scaling: float | None,
+) -> Tensor:
+    """The attention of one query a row, (rows, heads, 1, width), above states of which no keys and values were made.
+
+    `states` come in the keys' shape, (rows, heads, tokens, width), all heads together one state. Of a head
+    query . (K state + k) = (query K) . state + query . k, and what it finds is V (sum of weighed states) + v: a product
+    with K and one with V for each row instead of each token. Gives (rows, 1, heads, width).
+    """
+    key, value = layers
+    (rows, heads, _, width), (_, _, tokens, _) = query.shape, states.shape
+    states = states.transpose(1, 2).reshape(rows, tokens, heads * width)
+    scaled = (query[:, :, 0] * (width**-0.5 if scaling is None else scaling)).transpose(0, 1)
+    asked = torch.bmm(scaled, key.weight.view(heads, width, -1)).transpose(0, 1)
+    scores = torch.bmm(asked, states.transpose(1, 2))
+    if key.bias is not None:  # the same for each token, so it makes no difference; its gradient is zero as it always is
+        scores = scores + (scaled * key.bias.view(heads, 1, width)).sum(-1).t().unsqueeze(-1)
+    if attention_mask is not None:
+        scores = scores.masked_fill_(~attention_mask[:, :, 0], torch.finfo(scores.dtype).min)
+    weights = dropped(torch.softmax(scores, dim=-1, dtype=torch.float32).to(states.dtype), dropout)
+    found = torch.bmm(weights, states).transpose(0, 1)
+    seen = torch.bmm(found, value.weight.view(heads, width, -1).transpose(1, 2)).transpose(0, 1)
+    return (seen if value.bias is None else seen + value.bias.view(heads, width)).unsqueeze(1)
 
 
 def quicken(net: Any, example: Mapping[str, Tensor]) -> None:

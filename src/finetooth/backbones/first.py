@@ -2,7 +2,9 @@
 
 Most classifiers of text and of images read the first token of the last block's output. What that block does once
 tokens have seen each other, it does to each for itself: two thirds of its products are for tokens that nobody reads.
-Another sixth are queries, and what becomes of what they found: of the others only keys and values are asked.
+The rest are queries, and what becomes of what they find, and keys and values, which one query a row can do without:
+what it asks of keys and finds in values it can ask and find of the states that they are made of (DeepSeek-AI 2024,
+DeepSeek-V2, section 2.1.2, where states are compressed ones).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,12 +28,18 @@ _ALONE: ContextVar[bool] = ContextVar("the first token alone", default=False)
 _TOKENS: ContextVar[int] = ContextVar("the tokens of a row, in a product for the first alone")
 
 
+_STATES: ContextVar[Tensor] = ContextVar("what such a product was to be made of")
+_SPARED: ContextVar[dict[str, nn.Linear] | None] = ContextVar("products that the attention does itself", default=None)
+
+
 @dataclass(frozen=True)
 class Parts:
-    """Parts of a block by name: the `last` from which on other tokens are left away; `products` before it."""
+    """Parts of a block by name: the `last` from which on other tokens are left away; before it `products` for the first
+    token alone, and the products that make `key` and `value`, in this order, which are not needed."""
 
     last: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
+    spared: tuple[str, ...] = ()
 
 
 _PARTS: dict[tuple[type, str], Parts] = {}  # found before, in this process
@@ -57,6 +66,16 @@ def _alone(alone: bool) -> Iterator[None]:
         _ALONE.reset(before)
 
 
+def spared() -> tuple[nn.Linear, nn.Linear] | None:
+    """The layers that would have made the keys and values of the attention that asks; in their place came its states.
+
+    To be asked once by each attention of one query a row.
+    """
+    layers = _SPARED.get()
+    _SPARED.set(None)
+    return None if layers is None else (layers["key"], layers["value"])
+
+
 def shorten(net: Any, layers: Layers, example: Mapping[str, Tensor]) -> None:
     """Prepare a net for `first_alone`, where only first tokens are read and that saves products.
 
@@ -73,6 +92,11 @@ def _cut(block: nn.Module, parts: Parts) -> list[RemovableHandle]:
     for name in parts.products:
         layer = block.get_submodule(name)
         handles += [layer.register_forward_pre_hook(_take_first), layer.register_forward_hook(_for_all)]
+    pair = [block.get_submodule(name) for name in parts.spared]
+    if all(type(layer) is nn.Linear and layer.weight.is_floating_point() for layer in pair):  # no adapter, no few bits
+        for kind, layer in zip(("key", "value"), pair, strict=False):
+            handles.append(layer.register_forward_pre_hook(partial(_spare, kind)))
+            handles.append(layer.register_forward_hook(_hand_on))
     return handles
 
 
@@ -98,14 +122,16 @@ def _parts(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> Par
         except Exception:  # whatever a network does that is made otherwise
             return best
         least = _products(net, block, example)
+        with torch.no_grad():
+            before = [net(**inputs).logits for inputs in (example, longer)]
 
         def saves(parts: Parts) -> bool:
             """Whether it makes no difference and fewer products than the best so far, which it then is."""
             nonlocal best, least
             handles = _cut(block, parts)
             try:
-                same = all(_same(net, inputs) for inputs in (example, longer))
                 with first_alone():
+                    same = all(_says(net, inputs, said) for inputs, said in zip((example, longer), before, strict=True))
                     products = _products(net, block, example)
             except Exception:  # as above
                 return False
@@ -120,10 +146,13 @@ def _parts(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> Par
         for name, _ in block.named_children():
             if name in names:
                 saves(Parts((name,)))
-        before, linear = least, tuple(name for name, _ in _linear(block) if name in names)
+        with_all, linear = least, tuple(name for name, _ in _linear(block) if name in names)
         if saves(replace(best, products=linear)):
             # What stands above the part has one token already.
-            best = replace(best, products=tuple(name for name in linear if least[name] < before[name]))
+            best = replace(best, products=tuple(name for name in linear if least[name] < with_all[name]))
+        others = [name for name, _ in _linear(block) if name not in names]
+        if len(others) == 2:  # which of them are keys is told by what the net then says
+            _ = saves(replace(best, spared=tuple(others))) or saves(replace(best, spared=tuple(others[::-1])))
     return best
 
 
@@ -175,12 +204,10 @@ def _read_first(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) 
 
 
 @torch.no_grad()
-def _same(net: nn.Module, inputs: Mapping[str, Tensor]) -> bool:
-    """Whether `first_alone` makes no difference to the logits."""
-    whole = net(**inputs).logits
-    with first_alone():
-        alone = net(**inputs).logits
-    return whole.shape == alone.shape and torch.allclose(whole, alone, rtol=1e-4, atol=1e-5)
+def _says(net: nn.Module, inputs: Mapping[str, Tensor], before: Tensor) -> bool:
+    """Whether these are the logits that it gives now."""
+    logits = net(**inputs).logits
+    return logits.shape == before.shape and torch.allclose(logits, before, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -215,6 +242,9 @@ def _linear(block: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def _first(module: nn.Module, args: Any, output: Any) -> Any:
     """A forward hook: (rows, tokens, width), in a tuple or by itself, becomes (rows, 1, width)."""
+    if _SPARED.get() is not None:
+        _SPARED.set(None)
+        raise RuntimeError("keys and values were left away, and an attention came that does not know")
     return with_state(output, lambda state: _of_tokens(state)[:, :1]) if _ALONE.get() else None
 
 
@@ -229,6 +259,20 @@ def _take_first(module: nn.Module, args: Any) -> Any:
 def _for_all(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
     """After it: what the first token has, for all tokens, without a copy; whoever comes next counts them."""
     return output.expand(-1, _TOKENS.get(), -1) if _ALONE.get() else None
+
+
+def _spare(kind: str, module: Any, args: Any) -> Any:
+    """Before a product that the attention does itself: one token of all, so that next to nothing is computed."""
+    if not _ALONE.get():
+        return None
+    _STATES.set(_of_tokens(args[0]))
+    _SPARED.set({**(_SPARED.get() or {}), kind: module})
+    return (args[0][:1, :1],)
+
+
+def _hand_on(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
+    """After it: the states themselves."""
+    return _STATES.get() if _ALONE.get() else None
 
 
 def _of_tokens(state: Any) -> Tensor:
