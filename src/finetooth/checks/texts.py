@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,10 +158,13 @@ def strangers(sample: Sample) -> Iterator[Finding]:
 
 def script_of(text: str) -> str | None:
     """The script of most letters; None where there are fewer than three."""
-    letters = [c for c in text[:500] if c.isalpha()]
-    if len(letters) < 3:
+    text = text[:500]
+    if len([*islice(filter(str.isalpha, text), 3)]) < 3:
         return None
-    if all(c < "\u0250" for c in letters):
+    if text.isascii():
+        return "LATIN"
+    letters = [c for c in text if c.isalpha()]
+    if max(letters) < "\u0250":
         return "LATIN"
     names = Counter(unicodedata.name(c, "UNKNOWN").split(" ")[0] for c in letters)
     script, count = names.most_common(1)[0]
