@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ def test_an_attention_that_does_not_know_of_keys_left_away_is_not_believed(tmp_p
         net(**some())
     net.config._attn_implementation = "finetooth"
     torch.testing.assert_close(asked(net, True, some_rows := some())[0], asked(net, False, some_rows)[0])
+
+
+def test_a_net_that_kept_another_attention_keeps_its_keys(tmp_path: Path) -> None:
+    """Also where one of the same kind, asked before, had ours."""
+    ours = load_classifier(str(tiny.save_model(tmp_path / "bert", tiny.config("bert", blocks=3))), ["a", "b"]).net
+    net = tf.BertForSequenceClassification(deepcopy(ours.config)).eval()
+    net.config._attn_implementation = "sdpa"
+    shorten(net, layers(net, some()), some())
+    inputs = some()
+    torch.testing.assert_close(asked(net, True, inputs)[0], asked(net, False, inputs)[0], rtol=1e-5, atol=1e-6)
 
 
 def test_outside_of_it_every_token_has_its_state(tmp_path: Path) -> None:

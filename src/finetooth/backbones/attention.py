@@ -41,15 +41,15 @@ def attention(
     a token is seen; (rows, tokens, heads, width). What is not so plain is left to torch.
     """
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    plain = all(each is None or each is False for name, each in rest.items() if name not in UNREAD)
     queries = query.shape[2]
-    if query.stride(2) == 0 and not causal:  # each token asks the same (first.py): once is enough
+    if query.stride(2) == 0 and plain and not causal:  # each token asks the same (first.py): once is enough
         query = query[:, :, :1]
         attention_mask = None if attention_mask is None else attention_mask[:, :, :1]
         if (layers := spared()) is not None:
             seen = _of_states(query, key, layers, attention_mask, dropout, scaling)
             return seen.expand(-1, queries, -1, -1), None
-    plain = query.shape[1] % key.shape[1] == 0
-    plain = plain and all(each is None or each is False for name, each in rest.items() if name not in UNREAD)
+    plain = plain and query.shape[1] % key.shape[1] == 0
     plain = plain and (attention_mask is None or attention_mask.dtype == torch.bool)  # Swin adds numbers instead
     if causal and attention_mask is None and query.shape[2] > 1:
         plain = plain and query.shape[2] == key.shape[2]

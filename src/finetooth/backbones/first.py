@@ -26,8 +26,6 @@ from finetooth.backbones.layers import Layers, architecture, evaluating, stack_o
 
 _ALONE: ContextVar[bool] = ContextVar("the first token alone", default=False)
 _TOKENS: ContextVar[int] = ContextVar("the tokens of a row, in a product for the first alone")
-
-
 _STATES: ContextVar[Tensor] = ContextVar("what such a product was to be made of")
 _SPARED: ContextVar[dict[str, nn.Linear] | None] = ContextVar("products that the attention does itself", default=None)
 
@@ -42,7 +40,7 @@ class Parts:
     spared: tuple[str, ...] = ()
 
 
-_PARTS: dict[tuple[type, str], Parts] = {}  # found before, in this process
+_PARTS: dict[tuple[type, str, str], Parts] = {}  # found before, in this process
 
 
 @contextmanager
@@ -79,9 +77,10 @@ def spared() -> tuple[nn.Linear, nn.Linear] | None:
 def shorten(net: Any, layers: Layers, example: Mapping[str, Tensor]) -> None:
     """Prepare a net for `first_alone`, where only first tokens are read and that saves products.
 
-    Which parts of the last block that takes is asked once of an architecture, as its configuration has it.
+    Which parts of the last block that takes is asked once of an architecture, as its configuration has it, and of its
+    attention, which keys and values can be left away from or not.
     """
-    about = architecture(net)
+    about = *architecture(net), str(net.config._attn_implementation)
     if about not in _PARTS:
         _PARTS[about] = _parts(net, layers, example)
     _cut(stack_of(net)[1][-1], _PARTS[about])
