@@ -80,15 +80,20 @@ def test_an_adapter_on_queries_and_values_is_not_left_out(tmp_path: Path) -> Non
     whole, alone = asked(net, False, inputs), asked(net, True, inputs)
     torch.testing.assert_close(alone[0], whole[0], rtol=1e-5, atol=1e-6)
     assert alone[1] < 0.95 * whole[1]
+    # And one without, loaded after it, is not kept from what the adapter forbids.
+    plain, again = (load_classifier(where, ["a", "b"], adapter=each).net.eval() for each in (None, adapter))
+    assert asked(plain, True, inputs)[1] / asked(plain, False, inputs)[1] < 0.75 < alone[1] / whole[1]
+    assert asked(again, True, inputs)[1] == alone[1]
 
 
 def test_an_attention_that_does_not_know_of_keys_left_away_is_not_believed(tmp_path: Path) -> None:
     net = load_classifier(str(tiny.save_model(tmp_path / "bert", tiny.config("bert"))), ["a", "b"]).net.eval()
+    inputs = some()
     net.config._attn_implementation = "eager"
     with first_alone(), pytest.raises(RuntimeError, match="left away"):
-        net(**some())
+        net(**inputs)
     net.config._attn_implementation = "finetooth"
-    torch.testing.assert_close(asked(net, True, some_rows := some())[0], asked(net, False, some_rows)[0])
+    torch.testing.assert_close(asked(net, True, inputs)[0], asked(net, False, inputs)[0])
 
 
 def test_a_net_that_kept_another_attention_keeps_its_keys(tmp_path: Path) -> None:

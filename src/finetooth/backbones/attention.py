@@ -62,14 +62,18 @@ def attention(
     scaled = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     # Heads that share a key and a value (Ainslie et al. 2023, GQA) are rows of one product.
     shared = (*key.shape[:2], -1, key.shape[3])
-    weights = torch.matmul(scaled.reshape(shared), key.transpose(2, 3)).view(*query.shape[:3], key.shape[2])
-    if attention_mask is not None:
-        weights = weights.masked_fill_(~attention_mask, torch.finfo(weights.dtype).min)
-    # In fp32: on short rows torch takes up to twelve times as long for it in bf16.
-    weights = torch.softmax(weights, dim=-1, dtype=torch.float32).to(value.dtype)
-    weights = dropped(weights, dropout)
+    scores = torch.matmul(scaled.reshape(shared), key.transpose(2, 3)).view(*query.shape[:3], key.shape[2])
+    weights = _weights(scores, attention_mask, dropout, value.dtype)
     seen = torch.matmul(weights.view(*key.shape[:2], -1, key.shape[2]), value).view(*query.shape[:3], value.shape[3])
     return seen.transpose(1, 2).contiguous().expand(-1, queries, -1, -1), None
+
+
+def _weights(scores: Tensor, attention_mask: Tensor | None, dropout: float, dtype: torch.dtype) -> Tensor:
+    """How much of each token is taken, (..., tokens); the scores are written over."""
+    if attention_mask is not None:
+        scores = scores.masked_fill_(~attention_mask, torch.finfo(scores.dtype).min)
+    # In fp32: on short rows torch takes up to twelve times as long for it in bf16.
+    return dropped(torch.softmax(scores, dim=-1, dtype=torch.float32).to(dtype), dropout)
 
 
 def _of_states(
@@ -94,9 +98,7 @@ def _of_states(
     scores = torch.bmm(asked, states.transpose(1, 2))
     if key.bias is not None:  # the same for each token, so it makes no difference; its gradient is zero as it always is
         scores = scores + (scaled * key.bias.view(heads, 1, width)).sum(-1).t().unsqueeze(-1)
-    if attention_mask is not None:
-        scores = scores.masked_fill_(~attention_mask[:, :, 0], torch.finfo(scores.dtype).min)
-    weights = dropped(torch.softmax(scores, dim=-1, dtype=torch.float32).to(states.dtype), dropout)
+    weights = _weights(scores, None if attention_mask is None else attention_mask[:, :, 0], dropout, states.dtype)
     found = torch.bmm(weights, states).transpose(0, 1)
     seen = torch.bmm(found, value.weight.view(heads, width, -1).transpose(1, 2)).transpose(0, 1)
     return (seen if value.bias is None else seen + value.bias.view(heads, width)).unsqueeze(1)

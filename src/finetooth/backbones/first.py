@@ -15,18 +15,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import permutations
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from finetooth.backbones.cut import with_state
+from finetooth.backbones.cut import state_of, with_state
 from finetooth.backbones.layers import Layers, architecture, evaluating, stack_of
 
 _ALONE: ContextVar[bool] = ContextVar("the first token alone", default=False)
-_TOKENS: ContextVar[int] = ContextVar("the tokens of a row, in a product for the first alone")
-_STATES: ContextVar[Tensor] = ContextVar("what such a product was to be made of")
+_WHOLE: ContextVar[Tensor | None] = ContextVar("what came into a product of which only a part is made", default=None)
 _SPARED: ContextVar[dict[str, nn.Linear] | None] = ContextVar("products that the attention does itself", default=None)
 
 
@@ -40,7 +40,7 @@ class Parts:
     spared: tuple[str, ...] = ()
 
 
-_PARTS: dict[tuple[type, str, str], Parts] = {}  # found before, in this process
+_PARTS: dict[tuple[Any, ...], Parts] = {}  # found before, in this process
 
 
 @contextmanager
@@ -77,13 +77,14 @@ def spared() -> tuple[nn.Linear, nn.Linear] | None:
 def shorten(net: Any, layers: Layers, example: Mapping[str, Tensor]) -> None:
     """Prepare a net for `first_alone`, where only first tokens are read and that saves products.
 
-    Which parts of the last block that takes is asked once of an architecture, as its configuration has it, and of its
-    attention, which keys and values can be left away from or not.
+    Which parts of the last block that takes is asked once of an architecture, as its configuration has it, and of what
+    decides whether keys and values can be left away: its attention, and where adapters stand.
     """
-    about = *architecture(net), str(net.config._attn_implementation)
+    block = stack_of(net)[1][-1]
+    about = *architecture(net), net.config._attn_implementation, *(type(layer) for _, layer in _linear(block))
     if about not in _PARTS:
         _PARTS[about] = _parts(net, layers, example)
-    _cut(stack_of(net)[1][-1], _PARTS[about])
+    _cut(block, _PARTS[about])
 
 
 def _cut(block: nn.Module, parts: Parts) -> list[RemovableHandle]:
@@ -120,9 +121,8 @@ def _parts(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> Par
             names = _read_first(net, block, example) & _read_first(net, block, longer)
         except Exception:  # whatever a network does that is made otherwise
             return best
-        least = _products(net, block, example)
-        with torch.no_grad():
-            before = [net(**inputs).logits for inputs in (example, longer)]
+        whole = [_asked(net, block, inputs) for inputs in (example, longer)]
+        least = whole[0][1]
 
         def saves(parts: Parts) -> bool:
             """Whether it makes no difference and fewer products than the best so far, which it then is."""
@@ -130,14 +130,15 @@ def _parts(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> Par
             handles = _cut(block, parts)
             try:
                 with first_alone():
-                    same = all(_says(net, inputs, said) for inputs, said in zip((example, longer), before, strict=True))
-                    products = _products(net, block, example)
+                    alone = [_asked(net, block, inputs) for inputs in (example, longer)]
             except Exception:  # as above
                 return False
             finally:
                 for handle in handles:
                     handle.remove()
-            if same and sum(products.values()) < sum(least.values()):
+            same = all(_alike(one, other) for (one, _), (other, _) in zip(alone, whole, strict=True))
+            products = alone[0][1]
+            if same and products.total() < least.total():
                 best, least = parts, products
                 return True
             return False
@@ -150,8 +151,9 @@ def _parts(net: nn.Module, layers: Layers, example: Mapping[str, Tensor]) -> Par
             # What stands above the part has one token already.
             best = replace(best, products=tuple(name for name in linear if least[name] < with_all[name]))
         others = [name for name, _ in _linear(block) if name not in names]
-        if len(others) == 2:  # which of them are keys is told by what the net then says
-            _ = saves(replace(best, spared=tuple(others))) or saves(replace(best, spared=tuple(others[::-1])))
+        for pair in permutations(others) if len(others) == 2 else ():
+            if saves(replace(best, spared=pair)):  # which of them makes keys is told by what the net then says
+                break
     return best
 
 
@@ -176,7 +178,7 @@ def _read_first(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) 
     left: dict[str, list[Tensor]] = defaultdict(list)
 
     def keep(name: str, output: Any) -> None:
-        state = output[0] if isinstance(output, tuple) and output else output
+        state = state_of(output)
         if isinstance(state, Tensor) and state.ndim == 3 and state.requires_grad:
             left[name].append(state)
 
@@ -203,15 +205,8 @@ def _read_first(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) 
 
 
 @torch.no_grad()
-def _says(net: nn.Module, inputs: Mapping[str, Tensor], before: Tensor) -> bool:
-    """Whether these are the logits that it gives now."""
-    logits = net(**inputs).logits
-    return logits.shape == before.shape and torch.allclose(logits, before, rtol=1e-4, atol=1e-5)
-
-
-@torch.no_grad()
-def _products(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
-    """The multiplications with each of the block's weights."""
+def _asked(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Counter[str]]:
+    """The logits, and the multiplications with each of the block's weights."""
     counts: Counter[str] = Counter()
 
     def count(name: str, module: Any, taken: Tensor) -> None:
@@ -222,11 +217,14 @@ def _products(net: nn.Module, block: nn.Module, inputs: Mapping[str, Tensor]) ->
         for name, part in _linear(block)
     ]
     try:
-        net(**inputs)
+        return net(**inputs).logits, counts
     finally:
         for handle in handles:
             handle.remove()
-    return counts
+
+
+def _alike(logits: Tensor, others: Tensor) -> bool:
+    return logits.shape == others.shape and torch.allclose(logits, others, rtol=1e-4, atol=1e-5)
 
 
 def _linear(block: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -251,27 +249,35 @@ def _take_first(module: nn.Module, args: Any) -> Any:
     """Before a product: its input (rows, tokens, width) becomes (rows, 1, width)."""
     if not _ALONE.get():
         return None
-    _TOKENS.set(_of_tokens(args[0]).shape[1])
+    _WHOLE.set(_of_tokens(args[0]))
     return (args[0][:, :1],)
 
 
 def _for_all(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
     """After it: what the first token has, for all tokens, without a copy; whoever comes next counts them."""
-    return output.expand(-1, _TOKENS.get(), -1) if _ALONE.get() else None
+    return output.expand(-1, _came_in().shape[1], -1) if _ALONE.get() else None
 
 
 def _spare(kind: str, module: Any, args: Any) -> Any:
     """Before a product that the attention does itself: one token of all, so that next to nothing is computed."""
     if not _ALONE.get():
         return None
-    _STATES.set(_of_tokens(args[0]))
+    _WHOLE.set(_of_tokens(args[0]))
     _SPARED.set({**(_SPARED.get() or {}), kind: module})
     return (args[0][:1, :1],)
 
 
 def _hand_on(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
     """After it: the states themselves."""
-    return _STATES.get() if _ALONE.get() else None
+    return _came_in() if _ALONE.get() else None
+
+
+def _came_in() -> Tensor:
+    """What came into the product that was just made; kept no longer, for a state holds on to all that made it."""
+    whole = _WHOLE.get()
+    _WHOLE.set(None)
+    assert whole is not None
+    return whole
 
 
 def _of_tokens(state: Any) -> Tensor:
