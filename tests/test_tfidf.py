@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import HashingVectorizer
 
 from finetooth import tfidf
 from finetooth.seeds import row_keys
@@ -39,6 +40,17 @@ def test_words_weigh_as_their_counts_say() -> None:
     matrix = tfidf.features(["film film film plot", *(f"other {i} film" for i in range(9)), "plot again"])
     assert matrix.min() >= 0  # the logarithm of a share would be negative
     assert np.allclose(np.sqrt(matrix.multiply(matrix).sum(axis=1)), np.sqrt(2))  # words and letters, each of norm 1
+
+
+def test_letters_are_those_that_scikit_learn_finds_in_whole_texts() -> None:
+    texts = ["Aaaa bb  Aaaa, a\tb!", "", "  ", "ΟΔΟΣ İstanbul ß\u00a0é", "x" * 3000, *reviews(40)[0]]
+    whole = HashingVectorizer(
+        n_features=tfidf.FEATURES, alternate_sign=False, norm=None, ngram_range=(2, 4), analyzer="char_wb"
+    ).transform([text[: tfidf.LETTERS] for text in texts])
+    found = tfidf.Counts(texts).letters
+    for kind in ("data", "indices", "indptr"):
+        assert np.array_equal(getattr(found, kind), getattr(whole, kind)), kind
+    assert tfidf.Counts(["", " "]).letters.nnz == 0
 
 
 def test_counts_of_some_texts_are_those_of_all_and_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,10 +46,17 @@ class Counts:
 
     @cached_property
     def letters(self) -> sparse.csr_matrix:
-        """Runs of 2 to 4 letters within words."""
+        """Runs of 2 to 4 letters within words, looked for once in each word however often it stands."""
         if self.whole is not None:
             return self.whole[0].letters[self.whole[1]]
-        return _counting(ngram_range=(2, 4), analyzer="char_wb").transform(_cut(self.texts))
+        places, columns, ends = {"": 0}, list[int](), [0]
+        for text in _cut(self.texts):
+            columns += [places.setdefault(word, len(places)) for word in text.lower().split()]
+            ends.append(len(columns))
+        held = sparse.csr_matrix((np.ones(len(columns)), columns, ends), shape=(len(self.texts), len(places)))
+        found = held @ _counting(ngram_range=(2, 4), analyzer="char_wb").transform(places)
+        found.sort_indices()
+        return found
 
 
 @dataclass(frozen=True)
