@@ -10,8 +10,8 @@ from time import perf_counter
 
 import torch
 from torch import nn
-from torch.nn.utils import clip_grad_norm_
 
+from finetooth import adamw
 from finetooth.backbones import Layers
 from finetooth.batches import Batch, Batches
 from finetooth.errors import NonFiniteLoss
@@ -30,7 +30,7 @@ class State:
 
     net: nn.Module
     layers: Layers
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.AdamW
     step: int = 0
     seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
@@ -95,16 +95,16 @@ def fit(state: State, batches: Batches, recipe: Recipe, evaluate: Evaluate) -> I
                     logits = ask(inputs, batches.encoded.keys[batch.rows])
                     losses = recipe.loss(logits, batch.targets.to(recipe.device)) * batch.weights.to(recipe.device)
                     torch.autograd.backward(losses.sum() / weight)
-                    twin.hand_over()
+                    if len(micro_batches) > 1:
+                        twin.hand_over()
                     parts.append(losses.detach())
 
-            total, norm = float(torch.cat(parts).sum()), float(clip_grad_norm_(net.parameters(), recipe.max_grad_norm))
+            total, norm = float(torch.cat(parts).sum()), adamw.norm(twin.learning)
             if not (isfinite(total) and isfinite(norm)):
-                state.optimizer.zero_grad()
+                adamw.forget(twin.learning)
                 raise NonFiniteLoss(state.step + 1, _suspects(batches, micro_batches, torch.cat(parts)))
-            state.optimizer.step()
-            state.optimizer.zero_grad()
-            twin.follow()
+            # The gradients are clipped to max_grad_norm; then a step of AdamW, which the copy in bf16 follows.
+            adamw.update(state.optimizer, twin.learning, share=recipe.max_grad_norm / (norm + 1e-6))
             state.step += 1
             rows, seconds = sum(len(batch.rows) for batch in micro_batches), perf_counter() - clock
             state.seconds += seconds
@@ -145,22 +145,3 @@ def _seeded(seed: int, device: str) -> Iterator[None]:
         else:
             torch.manual_seed(seed)
         yield
-
-
-def optimizer(net: nn.Module, layers: Layers, weight_decay: float) -> torch.optim.Optimizer:
-    """Fused AdamW, a group for each depth; norms and biases (whatever has one dimension) do not decay.
-
-    Loshchilov and Hutter 2019 (Decoupled Weight Decay Regularization), algorithm 2.
-    """
-    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
-    for name, parameter in net.named_parameters():
-        if not parameter.is_floating_point():
-            continue  # a matrix of few bits, which does not learn
-        groups.setdefault((layers.parameters[name], parameter.ndim > 1), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": parameters, "depth": depth, "weight_decay": weight_decay if decays else 0.0}
-            for (depth, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
-        ],
-        fused=True,
-    )

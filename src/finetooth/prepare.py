@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from finetooth import duplicates, labels, machine, rates, schedules, splits
+from finetooth import adamw, duplicates, labels, machine, rates, schedules, splits
 from finetooth.augment import AUGMENTS, MIXES
 from finetooth.backbones import Backbone, Layers, at_size, by_batch, keeps_apart, quantize, recompute
 from finetooth.batches import Batches
@@ -23,7 +23,7 @@ from finetooth.decide import COOLING, UNMOVED, temperature
 from finetooth.errors import DataError, ModelError, PlanError, nearest
 from finetooth.findings import Finding
 from finetooth.likeness import Seen, see
-from finetooth.loop import Recipe, State, optimizer
+from finetooth.loop import Recipe, State
 from finetooth.losses import LOSSES, by_class
 from finetooth.metrics import Metric
 from finetooth.plan import Data, Facts, Lora, Plan, made, mixing_of, name_of, resolve
@@ -183,7 +183,7 @@ class Job:
         if isinstance(adapter, Lora) and adapter.bits is not None:
             quantize(net, adapter.bits, machine.device(), self.backbone.example())
         net = net.to(machine.device())
-        return State(net, self.backbone.layers, optimizer(net, self.backbone.layers, self.plan.weight_decay))
+        return State(net, self.backbone.layers, adamw.optimizer(net, self.backbone.layers, self.plan.weight_decay))
 
     def as_preferred(self) -> NDArray[np.float32]:
         """By how many nats the model as it is now prefers the first answer of each row to the second, (rows,)."""

@@ -116,7 +116,7 @@ def _train(
     clock, enough = perf_counter(), stops.never()
     if job.plan.early_stopping_patience is not None:
         enough = stops.patience(job.goal, job.plan.early_stopping_patience)
-    with caught() as received:
+    with caught() as received, machine.settled():
 
         def stop(signal: int) -> Interrupted:
             return Interrupted(signal, f"after step {state.step}", str(run.path))

@@ -27,7 +27,7 @@ class Twin:
     """The `net` that computes for another one: a copy with weights in bf16, or in fp32 the very same."""
 
     def __init__(self, master: nn.Module, precision: str) -> None:
-        self.net, self._learning = master, list[tuple[nn.Parameter, nn.Parameter]]()
+        self.net, self.learning = master, dict[nn.Parameter, nn.Parameter]()  # each weight, and what computes for it
         self._master = master
         if precision == "bf16":
             # The buffers (positions, statistics) stay one and the same, in the precision that they have.
@@ -49,12 +49,12 @@ class Twin:
     def learn(self) -> None:
         """Go by which of the master's weights learn, from now on."""
         pairs = zip(self._master.parameters(), self.net.parameters(), strict=True)
-        self._learning = [(own, copy) for own, copy in pairs if own.requires_grad and own is not copy]
+        self.learning = {own: copy for own, copy in pairs if own.requires_grad}
         self.follow()
 
     def hand_over(self) -> None:
         """The gradients to those of the weights that learn, where they are added up in fp32."""
-        for own, copy in self._learning:
+        for own, copy in self._copied():
             if copy.grad is not None:
                 own.grad = copy.grad.float() if own.grad is None else own.grad.add_(copy.grad)
                 copy.grad = None
@@ -62,5 +62,8 @@ class Twin:
     @torch.no_grad()
     def follow(self) -> None:
         """Take over the weights as they are now."""
-        if self._learning:
-            torch._foreach_copy_([copy for _, copy in self._learning], [own for own, _ in self._learning])
+        if copied := self._copied():
+            torch._foreach_copy_([copy for _, copy in copied], [own for own, _ in copied])
+
+    def _copied(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
+        return [(own, copy) for own, copy in self.learning.items() if own is not copy]
