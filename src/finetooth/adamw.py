@@ -41,9 +41,8 @@ def optimizer(net: nn.Module, layers: Layers, weight_decay: float) -> torch.opti
 def norm(learning: Learning) -> float:
     """The 2-norm of the gradients of all weights together, in fp32."""
     gradients = [gradient for own in learning if (gradient := _gradient(own, learning)) is not None]
-    if not gradients:
-        return 0.0
-    return float(torch.stack(torch._foreach_norm(gradients, 2, dtype=torch.float32)).norm())
+    norms = torch._foreach_norm(gradients, 2, dtype=torch.float32) if gradients else ()
+    return float(torch.stack(norms).norm()) if norms else 0.0
 
 
 @torch.no_grad()

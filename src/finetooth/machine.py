@@ -47,7 +47,7 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-TIDY = 25  # steps after which freed memory goes back to the system; it takes some milliseconds
+TIDY = 50  # steps after which freed memory goes back to the system; it takes some 20 milliseconds
 
 
 def release() -> None:
