@@ -27,11 +27,10 @@ def looks(job: Job) -> Iterator[tuple[Epoch, Answers]]:
         said[:] = [job.look(net, ask=ask)]
         return job.scored(said[0])
 
-    with machine.settled():
-        for step in fit(state, job.batches, job.recipe, scores):
-            job.progress.step(step)
-            machine.tidy(step.step)
-            if step.ended is not None:
-                yield step.ended, said[0]
-                if enough(state.history):
-                    return
+    for step in fit(state, job.batches, job.recipe, scores):
+        job.progress.step(step)
+        machine.tidy(step.step)
+        if step.ended is not None:
+            yield step.ended, said[0]
+            if enough(state.history):
+                return

@@ -96,7 +96,7 @@ def validate(
     if len(left) < len(dealt):
         progress.say(f"{len(dealt) - len(left)} of {len(dealt)} folds are there already")
     clock = perf_counter()
-    with caught() as received:
+    with caught() as received, machine.settled():
 
         def stop(signal: int) -> Interrupted:
             ended = sum((run.folds / f"{fold.name}.json").exists() for fold in dealt)

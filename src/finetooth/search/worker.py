@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -70,7 +70,7 @@ def work(setup: Setup, material: Material, alone: AbstractContextManager[object]
             return setup.base
         return tuner(setup.space, raised(trials, setup.goal), number(seed, "trial", len(trials)))
 
-    try:
+    with closing(study), machine.settled():
         while time.time() < setup.until:
             with alone:
                 trial = study.take(setup.attempt, setup.trials, propose)
@@ -82,8 +82,6 @@ def work(setup: Setup, material: Material, alone: AbstractContextManager[object]
                 trial = _taken_over(study, trial, trial.twin)
             progress.say(_told(setup, study.trials(), trial))
             machine.release()
-    finally:
-        study.close()
 
 
 def _scores(
