@@ -247,7 +247,11 @@ def table(found: list[Line]) -> str:
 
 def commits(found: dict[str, Any]) -> str:
     """Of which commits the runs of a result are; its own where it does not keep them run by run."""
-    kept = [found.get("runs", {}), *(part["runs"] for part in found.get("parts", {}).values() if "runs" in part)]
+    kept = [
+        found.get("runs", {}),
+        found.get("models", {}),
+        *(part["runs"] for part in found.get("parts", {}).values() if "runs" in part),
+    ]
     each = {run["commit"] for runs in kept for run in runs.values() if "commit" in run} or {found["commit"]}
     return ", ".join(sorted(commit[:7] + (" and changes" if " " in commit else "") for commit in each))
 
