@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ from pyarrow import parquet
 import finetooth as ft
 from finetooth import decide, stops
 from finetooth.checks.suspects import doubtful
-from finetooth.errors import Interrupted, RunError, UserError
+from finetooth.errors import FinetoothError, Interrupted, RunError, UserError
 from finetooth.history import Epoch, Step
 from finetooth.metrics import CLASSIFICATION, over_folds
 from finetooth.progress import Silent
@@ -287,6 +288,19 @@ class StopAfter(Silent):
             raise Killed
 
 
+class Press(StopAfter):
+    """Ctrl-C, or what else ends a process, after so many steps."""
+
+    def __init__(self, left: int, number: signal.Signals) -> None:
+        super().__init__(left)
+        self.number = number
+
+    def step(self, step: Step) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), self.number)
+
+
 class Killed(BaseException):
     """As the machine would: nothing of ours is asked."""
 
@@ -367,18 +381,60 @@ def test_a_killed_process_loses_the_fold_in_hand_alone(
     assert files(out) == files(whole)
 
 
+def test_two_processes_come_to_what_one_does(data: Path, tiny_bert: Path, tmp_path: Path, whole: Path) -> None:
+    listen = StopAfter(-1)
+    go(data, tiny_bert, tmp_path / "out", jobs=2, progress=listen)
+    assert files(tmp_path / "out") == files(whole)
+    for number in range(1, 7):  # whoever learnt it
+        assert sum(line.startswith(f"fold {number} of 6: accuracy") for line in listen.said) == 1
+    spent, alone = (json.loads((out / "machine.json").read_text()) for out in (tmp_path / "out", whole))
+    assert spent["peak_memory_bytes"] > 1.5 * alone["peak_memory_bytes"], "of both processes"
+
+
+def test_stopped_side_by_side_they_go_on_with_the_folds_that_are_left(
+    data: Path, tiny_bert: Path, tmp_path: Path, whole: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        go(data, tiny_bert, tmp_path / "out", jobs=2, progress=Press(STEPS + 5, signal.SIGINT))
+    assert not multiprocessing.active_children()
+    ended = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "folds").iterdir()}
+    assert "1-1.json" in ended and len(ended) < 6
+    go(data, tiny_bert, tmp_path / "out", jobs=2, resume=True)
+    assert (
+        ended.items() <= {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out" / "folds").iterdir()}.items()
+    )
+    assert files(tmp_path / "out") == files(whole)
+
+
+def test_a_process_that_fails_ends_all_and_nothing_is_lost(
+    data: Path, tiny_bert: Path, tmp_path: Path, whole: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, blocked = tmp_path / "out", tmp_path / "out" / "predictions" / "1-2.parquet"
+
+    class Block(StopAfter):
+        def step(self, step: Step) -> None:
+            blocked.mkdir(parents=True, exist_ok=True)  # in the way of what the other process will write
+
+    with pytest.raises(FinetoothError, match=r"one of the processes ended with exit status 1; .* --resume and fewer"):
+        go(data, tiny_bert, out, jobs=2, progress=Block(-1))
+    assert not multiprocessing.active_children() and "1-2.parquet" in capfd.readouterr().err
+    blocked.rmdir()
+    go(data, tiny_bert, out, resume=True)
+    assert files(out) == files(whole)
+
+
+def test_own_functions_stay_in_one_process(data: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="schedule: functions of one's own stay in one process; leave --jobs away"):
+        go(data, tiny_bert, tmp_path / "out", {"schedule": lambda progress: 1.0}, jobs=2)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_step_and_says_how_to_go_on(
     data: Path, tiny_bert: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    class Press(StopAfter):
-        def step(self, step: Step) -> None:
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), number)
-
     with pytest.raises(Interrupted, match=r"stopped after 1 of 6 folds; saved in .*out\..*--resume") as stop:
-        go(data, tiny_bert, tmp_path / "out", progress=Press(STEPS + 3))
+        go(data, tiny_bert, tmp_path / "out", progress=Press(STEPS + 3, number))
     assert stop.value.signal == number
     assert [path.name for path in (tmp_path / "out" / "folds").iterdir()] == ["1-1.json"]
 

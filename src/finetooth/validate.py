@@ -20,6 +20,7 @@ from finetooth.errors import Interrupted, PlanError, RunError
 from finetooth.metrics import Metric, finite
 from finetooth.plan import Plan
 from finetooth.prepare import Job, Material, decisions
+from finetooth.processes import Share, refuse_own_code, side_by_side
 from finetooth.progress import Heeding, Progress, Silent
 from finetooth.report import validated, words, write_validated
 from finetooth.resume import refuse_changes
@@ -30,6 +31,17 @@ from finetooth.tasks import Preference
 from finetooth.tfidf import Counts
 from finetooth.train import begin
 from finetooth.tune import looks
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a process has to be told to learn folds, besides what they are made from."""
+
+    run: Run
+    goal: Metric
+    plan: Plan  # resolved
+    dealt: list[Fold]
+    left: list[Fold]  # which are still to be learnt
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,7 @@ def validate(
     repeats: int = 1,
     rows: int | None = None,
     resume: bool = False,
+    jobs: int = 1,
     metrics: Sequence[Metric] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -63,11 +76,13 @@ def validate(
 
     The plan is resolved once, as `train` would for these rows, and is the same for every fold. Each of the `repeats`
     deals the rows anew and counts the training seed up by one from the plan's, so that the spread has the luck of
-    both. `rows` starts small: at most so many rows of training and of validation are dealt. What a fold comes to is
-    kept in the directory `out` when it ends. Returns the content of report.json. Raises UserError for what is wrong
-    with the input, NonFiniteLoss, and Interrupted after a signal.
+    both. `rows` starts small: at most so many rows of training and of validation are dealt. `jobs` processes share
+    the folds; a script that asks for several needs `if __name__ == "__main__"`. What a fold comes to is kept in the
+    directory `out` when it ends. Returns the content of report.json. Raises UserError for what is wrong with the
+    input, NonFiniteLoss, and Interrupted after a signal.
     """
     progress, plan, clock, run = progress or Silent(), plan or Plan(), perf_counter(), Run(Path(out))
+    refuse_own_code(jobs, plan, metrics)
     going_on = resume and run.begun
     if not going_on:
         run.refuse_occupied()
@@ -91,36 +106,25 @@ def validate(
     prepared = perf_counter() - clock
 
     run.folds.mkdir(exist_ok=True)
-    every = _every_row(material)
     left = [fold for fold in dealt if not _ended(run, fold)]
     if len(left) < len(dealt):
         progress.say(f"{len(dealt) - len(left)} of {len(dealt)} folds are there already")
-    clock = perf_counter()
-    with caught() as received, machine.settled():
+    with caught() as received:
 
         def stop(signal: int) -> Interrupted:
             ended = sum((run.folds / f"{fold.name}.json").exists() for fold in dealt)
             return Interrupted(signal, f"after {ended} of {len(dealt)} folds", str(run.path))
 
         watched = Heeding(progress, received, stop)
-        for i, fold in enumerate(left):
-            number = len(dealt) - len(left) + i + 1
-            progress.say(f"fold {number} of {len(dealt)}: training on {len(fold.split.train):,} rows")
-            kept, p = learn(material, plan, fold, every, watched)
-            run.write_predictions(fold.name, p)
-            run.write(f"folds/{fold.name}.json", kept)  # last: with it a fold has ended
-            found = f"{words.metric(goal.name)} {words.score(kept['scores'][goal.name])}"
-            progress.say(
-                f"fold {number} of {len(dealt)}: {found} at epoch {kept['chosen']['epoch']:g}"
-                f"{_time_left(perf_counter() - clock, left[: i + 1], left[i + 1 :])}"
-            )
+        jobs = max(1, min(jobs, len(left)))
+        side_by_side(jobs, work, (Setup(run, goal, plan, dealt, left), material), watched)
 
     said = [(fold, run.predictions(fold.name)) for fold in dealt]
     write_out_of_fold(run, said)
     deals = [together([p for fold, p in said if fold.repeat == r + 1]) for r in range(repeats)]
     ended = [run.json(f"folds/{fold.name}.json") for fold in dealt]
     seconds = {step: sum(kept["seconds"][step] for kept in ended) for step in ("train", "baselines")}
-    spent = {"seconds": {"prepare": prepared, **seconds}, "peak_memory_bytes": machine.peak_memory()}
+    spent = {"seconds": {"prepare": prepared, **seconds}, "peak_memory_bytes": machine.peak_memory(others=jobs - 1)}
     run.write("machine.json", {**machine.facts(), "precision": plan.precision, **spent})
     rule = decided(plan, material.metrics, deals[0])[1]
     report = validated(run, table, material.metrics, goal, reasons, ended, deals, rule)
@@ -146,6 +150,26 @@ def deal(material: Material, plan: Plan, folds: int, repeats: int) -> list[Fold]
         for repeat in range(repeats)
         for number, split in enumerate(material.folds(plan, folds, repeat), start=1 if time is None else 2)
     ]
+
+
+def work(setup: Setup, material: Material, share: Share, progress: Progress) -> None:
+    """Learn every fold of this share, and keep what each came to as it ends."""
+    run, goal, mine, every = setup.run, setup.goal, setup.left[share.number :: share.jobs], _every_row(material)
+    clock = perf_counter()
+    with machine.settled():
+        for i, fold in enumerate(mine):
+            number = setup.dealt.index(fold) + 1
+            progress.say(f"fold {number} of {len(setup.dealt)}: training on {len(fold.split.train):,} rows")
+            kept, p = learn(material, setup.plan, fold, every, progress)
+            # Of processes side by side each has its part of the time that passes.
+            kept["seconds"] = {step: seconds / share.jobs for step, seconds in kept["seconds"].items()}
+            run.write_predictions(fold.name, p)
+            run.write(f"folds/{fold.name}.json", kept)  # last: with it a fold has ended
+            found = f"{words.metric(goal.name)} {words.score(kept['scores'][goal.name])}"
+            progress.say(
+                f"fold {number} of {len(setup.dealt)}: {found} at epoch {kept['chosen']['epoch']:g}"
+                f"{_time_left(perf_counter() - clock, mine[: i + 1], mine[i + 1 :])}"
+            )
 
 
 def _every_row(material: Material) -> Rows:

@@ -25,6 +25,7 @@ def validate(
         typer.Option("--rows", min=2, help="Start small: at most so many rows of training and of validation."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the folds that are finished.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="So many processes share the folds.")] = 1,
     input: shared.Input = None,
     label: shared.Label = None,
     group: shared.Group = None,
@@ -56,6 +57,7 @@ def validate(
             repeats=repeats,
             rows=rows,
             resume=resume,
+            jobs=jobs,
             metrics=metrics,
             progress=talk,
         )

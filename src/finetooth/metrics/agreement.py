@@ -146,7 +146,15 @@ def chrf(sums: Values) -> Values:
 
 def _mean(name: str, of: Callable[[str, str], float]) -> Agreement:
     """The mean of a score that every row has by itself."""
-    return Agreement(name, lambda said, right: (of(said, right), 1.0), lambda sums: sums[..., 0] / sums[..., 1])
+    return Agreement(name, partial(_once, of), _share)
+
+
+def _once(of: Callable[[str, str], float], said: str, right: str) -> tuple[float, float]:
+    return of(said, right), 1.0
+
+
+def _share(sums: Values) -> Values:
+    return np.asarray(sums[..., 0] / sums[..., 1])
 
 
 EXACT_MATCH = _mean("exact_match", exact_match)

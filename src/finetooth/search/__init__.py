@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, replace
 from hashlib import sha256
 from math import inf
@@ -21,13 +20,13 @@ from finetooth.history import Step
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
 from finetooth.prepare import Job, Material, decisions
+from finetooth.processes import refuse_own_code, side_by_side
 from finetooth.progress import Heeding, Progress, Silent
 from finetooth.report import searched, words
 from finetooth.resume import data_of, differing, refuse, refuse_unnamed
 from finetooth.run import Run
 from finetooth.search.claim import claimed
 from finetooth.search.outcome import best_trial, made_for, outcome
-from finetooth.search.processes import work_together
 from finetooth.search.pruners import PRUNERS, Pruner, pruner_of
 from finetooth.search.space import Space, parted
 from finetooth.search.study import Study
@@ -76,8 +75,7 @@ def search(
     tuner_of(tuner), pruner_of(prune)
     space = space if isinstance(space, Space) else Space.of(space or {}, plan)
     trials = _number_of(trials, tuner, space)
-    if jobs > 1:
-        _refuse_own_code(plan, metrics, tuner, prune)
+    refuse_own_code(jobs, plan, metrics, tuner, prune)
     begun = any((out / name).exists() for name in BEGUN)
     if begun and not resume:
         raise RunError(f"{out}: is a search already; choose another --out, or add --resume to go on with it.")
@@ -116,10 +114,7 @@ def search(
             try:
                 ended = "in the middle of a trial, which will begin anew"
                 watched = _Heeding(progress, received, lambda signal: Interrupted(signal, ended, str(out)))
-                if jobs == 1:
-                    work(setup, material, nullcontext(), watched)
-                else:
-                    work_together(setup, watched)
+                side_by_side(jobs, work, (setup, material), watched)
             except Interrupted:
                 _conclude(study, setup, material, job, progress)
                 raise
@@ -144,13 +139,6 @@ def _number_of(trials: int | None, tuner: str | Tuner, space: Space) -> int:
     if trials is None:
         raise PlanError(f"--trials is missing: how many? Only a grid knows by itself; the tuner is {tuner}.")
     return trials
-
-
-def _refuse_own_code(plan: Plan, metrics: Sequence[Metric], *parts: str | Tuner | Pruner) -> None:
-    own = [key for key in ("rate", "schedule", "loss") if callable(getattr(plan, key))]
-    own += [metric.name for metric in metrics] + [part.__name__ for part in parts if not isinstance(part, str)]
-    if own:
-        raise PlanError(f"{own[0]}: functions of one's own stay in one process; leave --jobs away.")
 
 
 def _begin(study: Study, setup: Setup, job: Job, resume: bool, progress: Progress) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -18,8 +17,10 @@ from finetooth.errors import NonFiniteLoss, PlanError
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
 from finetooth.prepare import Material
+from finetooth.processes import Heedful, Share
 from finetooth.progress import Progress
 from finetooth.report import words
+from finetooth.search.claim import joined
 from finetooth.search.pruners import Pruner, pruner_of
 from finetooth.search.space import Space, Values
 from finetooth.search.study import Study
@@ -56,8 +57,8 @@ class Setup:
     jobs: int = 1
 
 
-def work(setup: Setup, material: Material, alone: AbstractContextManager[object], progress: Progress) -> None:
-    """Train trials until there are enough, or the time is over; only one process is `alone` while it takes one.
+def work(setup: Setup, material: Material, share: Share, progress: Heedful) -> None:
+    """Train trials until there are enough, or the time is over; only one process takes one at a time.
 
     Raises UserError for what is wrong with more than one trial.
     """
@@ -70,16 +71,16 @@ def work(setup: Setup, material: Material, alone: AbstractContextManager[object]
             return setup.base
         return tuner(setup.space, raised(trials, setup.goal), number(seed, "trial", len(trials)))
 
-    with closing(study), machine.settled():
+    with joined(setup.out), closing(study), machine.settled():
         while time.time() < setup.until:
-            with alone:
+            with share.alone:
                 trial = study.take(setup.attempt, setup.trials, propose)
             if trial is None:
                 return
             if trial.twin is None:
                 trial = _trained(setup, study, trial, _scores(setup, material, folds, trial, progress))
             else:
-                trial = _taken_over(study, trial, trial.twin)
+                trial = _taken_over(study, trial, trial.twin, progress)
             progress.say(_told(setup, study.trials(), trial))
             machine.release()
 
@@ -122,12 +123,10 @@ def _trained(setup: Setup, study: Study, trial: Trial, scores: Iterator[tuple[fl
     return study.end(trial, state, None if state == FAILED else found, time.perf_counter() - clock, reason)
 
 
-def _taken_over(study: Study, trial: Trial, twin: int) -> Trial:
+def _taken_over(study: Study, trial: Trial, twin: int, progress: Heedful) -> Trial:
     """The trial ended as its twin did, once that has; it is not trained."""
-    parent = multiprocessing.parent_process()
     while (other := study.trials()[twin]).state == RUNNING:
-        if parent is not None and not parent.is_alive():  # whoever trained the twin has left as well
-            raise SystemExit(1)
+        progress.heed()  # whoever trains the twin may have left
         time.sleep(AWAIT)
     for score in other.looks:
         trial = study.look(trial, score)
