@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import finetooth as ft
-from finetooth.errors import Interrupted, PlanError
+from finetooth.errors import FinetoothError, Interrupted, ModelError, NonFiniteLoss, PlanError
 from finetooth.processes import side_by_side
 from finetooth.progress import Heeding, Silent
 
@@ -19,6 +19,12 @@ def test_every_task_can_be_handed_to_another_process(name: str) -> None:
     metrics = task.metrics(["O", "B-place", "I-place"])
     again, there = pickle.loads(pickle.dumps((task, metrics)))
     assert type(again) is type(task) and list(there) == list(metrics)
+
+
+@pytest.mark.parametrize("error", [PlanError("a: b"), ModelError("c: d"), NonFiniteLoss(7, ["a", "b"])])
+def test_an_error_is_the_same_in_another_process(error: FinetoothError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error) and str(again) == str(error) and vars(again) == vars(error)
 
 
 def nothing(*_: Any) -> None:

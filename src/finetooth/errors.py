@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 
 class FinetoothError(Exception):
@@ -52,6 +53,10 @@ class NonFiniteLoss(FinetoothError):
             f"step {step}: the loss or its gradient is not a finite number; the weights are as they were before it. "
             f"Rows in question: {shown}. A lower learning_rate, fp32 precision or a look at these rows may help."
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It goes from one process to another."""
+        return NonFiniteLoss, (self.step, self.rows)
 
 
 class Interrupted(FinetoothError):

@@ -41,11 +41,10 @@ def describe() -> str:
     return f"{torch.get_num_threads()} CPU threads{', ' + ', '.join(units) if units else ''}"
 
 
-def peak_memory(others: int = 0) -> int:
-    """The most memory this process has held, in bytes, and so many others that ended, each taken as the largest."""
+def peak_memory() -> int:
+    """The most memory this process has held, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
-    own, largest = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return (own + others * largest) * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 TIDY = 50  # steps after which freed memory goes back to the system; it takes some 20 milliseconds

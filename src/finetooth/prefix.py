@@ -8,19 +8,18 @@ and later runs that ask for the same thing find it there.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from finetooth.backbones import Cut, Layers, cut, difference, evaluating, in_bit
 from finetooth.batches import BUDGETS, by_tokens
 from finetooth.durable import write_text
 from finetooth.errors import RunError
+from finetooth.locks import alone, taken
 from finetooth.packaged import cache
 from finetooth.progress import Progress
 from finetooth.seeds import Keys
@@ -46,7 +46,7 @@ CHECKED = 8  # rows on which stored and computed are compared
 EXACT = 1e-4  # share of how far rows differ, that may come of nothing but another order of sums
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}  # and of other roundings
 SECONDS = 2.0  # of building that a crash may cost
-GLANCE = 0.2  # seconds between two looks whether another process has finished building
+LOCK = "lock"  # the file that whoever builds a store has to itself
 WORDS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}  # what numpy can write
 
 
@@ -218,7 +218,7 @@ class Prefix:
             return
         _make_room(self.folder, (self.limit or 0) - store.bytes, folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder, lambda: self.progress.stored(0, len(self.rows))):
+        with alone(folder / LOCK, lambda: self.progress.stored(0, len(self.rows))):
             if _finished(store):
                 return
             clock, chunks, journal = monotonic(), self._chunks(), folder / "chunks"
@@ -309,39 +309,18 @@ def _finished(store: Store) -> bool:
 
 def _make_room(folder: Path, left: int, keep: Path) -> None:
     """Take away the stores that were not used for longest, until the others take at most `left` bytes."""
-    others = [path for path in folder.iterdir() if path != keep and (path / "states").exists() and not _busy(path)]
-    others.sort(key=lambda path: (path / "states").stat().st_mtime)
-    sizes = [(path / "states").stat().st_size for path in others]
-    while others and sum(sizes) > left:
-        _take_away(others.pop(0))
-        sizes.pop(0)
+    others = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError, NotADirectoryError):  # another process makes room too
+            about = (path / "states").stat()
+            if path != keep and not taken(path / LOCK):
+                others.append((about.st_mtime, about.st_size, path))
+    others.sort()
+    while others and sum(size for _, size, _ in others) > left:
+        _take_away(others.pop(0)[2])
 
 
 def _take_away(folder: Path) -> None:
     """Remove a store. Who is still reading it goes on doing so: the file lives as long as it is open."""
     (folder / "finished").unlink(missing_ok=True)  # first, so that nobody takes what is left for a store
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _busy(folder: Path) -> bool:
-    """Whether another process is filling this store."""
-    with open(folder / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-@contextmanager
-def _alone(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """With the store to oneself; `waiting` is called while another has it. The system gives it back when one dies."""
-    with open(folder / "lock", "w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waiting()
-                sleep(GLANCE)
-        yield

@@ -248,6 +248,10 @@ class Material:
     _encoded: dict[tuple[str, int, str], Encoded] = field(default_factory=dict, repr=False, compare=False)
     _preferred: dict[tuple[Any, ...], NDArray[np.float32]] = field(default_factory=dict, repr=False, compare=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which encodes by itself: pixels lie in a file that only this one has open."""
+        return {**vars(self), "_encoded": {}, "_preferred": {}}
+
     @staticmethod
     def of(
         table: Table, plan: Plan, model: str, *, rows: int | None = None, metrics: Sequence[Metric] = ()

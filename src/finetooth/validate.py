@@ -17,10 +17,11 @@ from finetooth.baselines import Rows
 from finetooth.conclude import as_before, decided
 from finetooth.durable import in_one_stroke
 from finetooth.errors import Interrupted, PlanError, RunError
+from finetooth.locks import claimed, joined
 from finetooth.metrics import Metric, finite
 from finetooth.plan import Plan
 from finetooth.prepare import Job, Material, decisions
-from finetooth.processes import Share, refuse_own_code, side_by_side
+from finetooth.processes import Heedful, Share, refuse_own_code, side_by_side
 from finetooth.progress import Heeding, Progress, Silent
 from finetooth.report import validated, words, write_validated
 from finetooth.resume import refuse_changes
@@ -106,25 +107,30 @@ def validate(
     prepared = perf_counter() - clock
 
     run.folds.mkdir(exist_ok=True)
-    left = [fold for fold in dealt if not _ended(run, fold)]
-    if len(left) < len(dealt):
-        progress.say(f"{len(dealt) - len(left)} of {len(dealt)} folds are there already")
-    with caught() as received:
+    with claimed(run.path), caught() as received:
+        left = [fold for fold in dealt if not _ended(run, fold)]
+        if len(left) < len(dealt):
+            progress.say(f"{len(dealt) - len(left)} of {len(dealt)} folds are there already")
 
         def stop(signal: int) -> Interrupted:
-            ended = sum((run.folds / f"{fold.name}.json").exists() for fold in dealt)
+            ended = sum(_there(run, fold) for fold in dealt)
             return Interrupted(signal, f"after {ended} of {len(dealt)} folds", str(run.path))
 
-        watched = Heeding(progress, received, stop)
         jobs = max(1, min(jobs, len(left)))
-        side_by_side(jobs, work, (Setup(run, goal, plan, dealt, left), material), watched)
+        told = (Setup(run, goal, plan, dealt, left), material)
+        side_by_side(jobs, work, told, Heeding(progress, received, stop))
 
     said = [(fold, run.predictions(fold.name)) for fold in dealt]
     write_out_of_fold(run, said)
     deals = [together([p for fold, p in said if fold.repeat == r + 1]) for r in range(repeats)]
     ended = [run.json(f"folds/{fold.name}.json") for fold in dealt]
     seconds = {step: sum(kept["seconds"][step] for kept in ended) for step in ("train", "baselines")}
-    spent = {"seconds": {"prepare": prepared, **seconds}, "peak_memory_bytes": machine.peak_memory(others=jobs - 1)}
+    # Further processes do what this one does.
+    spent = {
+        "seconds": {"prepare": prepared, **seconds},
+        "jobs": jobs,
+        "peak_memory_bytes": jobs * machine.peak_memory(),
+    }
     run.write("machine.json", {**machine.facts(), "precision": plan.precision, **spent})
     rule = decided(plan, material.metrics, deals[0])[1]
     report = validated(run, table, material.metrics, goal, reasons, ended, deals, rule)
@@ -152,24 +158,21 @@ def deal(material: Material, plan: Plan, folds: int, repeats: int) -> list[Fold]
     ]
 
 
-def work(setup: Setup, material: Material, share: Share, progress: Progress) -> None:
+def work(setup: Setup, material: Material, share: Share, progress: Heedful) -> None:
     """Learn every fold of this share, and keep what each came to as it ends."""
-    run, goal, mine, every = setup.run, setup.goal, setup.left[share.number :: share.jobs], _every_row(material)
-    clock = perf_counter()
-    with machine.settled():
-        for i, fold in enumerate(mine):
-            number = setup.dealt.index(fold) + 1
-            progress.say(f"fold {number} of {len(setup.dealt)}: training on {len(fold.split.train):,} rows")
+    run, goal, every, clock = setup.run, setup.goal, _every_row(material), perf_counter()
+    with joined(run.path), machine.settled():
+        for fold in setup.left[share.number :: share.jobs]:
+            progress.heed()
+            number = f"fold {setup.dealt.index(fold) + 1} of {len(setup.dealt)}"
+            progress.say(f"{number}: training on {len(fold.split.train):,} rows")
             kept, p = learn(material, setup.plan, fold, every, progress)
-            # Of processes side by side each has its part of the time that passes.
-            kept["seconds"] = {step: seconds / share.jobs for step, seconds in kept["seconds"].items()}
             run.write_predictions(fold.name, p)
             run.write(f"folds/{fold.name}.json", kept)  # last: with it a fold has ended
             found = f"{words.metric(goal.name)} {words.score(kept['scores'][goal.name])}"
-            progress.say(
-                f"fold {number} of {len(setup.dealt)}: {found} at epoch {kept['chosen']['epoch']:g}"
-                f"{_time_left(perf_counter() - clock, mine[: i + 1], mine[i + 1 :])}"
-            )
+            done = [fold for fold in setup.left if _there(run, fold)]
+            left = _time_left(perf_counter() - clock, done, [fold for fold in setup.left if fold not in done])
+            progress.say(f"{number}: {found} at epoch {kept['chosen']['epoch']:g}{left}")
 
 
 def _every_row(material: Material) -> Rows:
@@ -237,9 +240,13 @@ def write_out_of_fold(run: Run, said: Sequence[tuple[Fold, Answers]]) -> None:
         parquet.write_table(table, making)
 
 
+def _there(run: Run, fold: Fold) -> bool:
+    return (run.folds / f"{fold.name}.json").exists()
+
+
 def _ended(run: Run, fold: Fold) -> bool:
     """Whether the fold has come to its end. Raises RunError when what it left is damaged, or another fold's."""
-    if not (run.folds / f"{fold.name}.json").exists():
+    if not _there(run, fold):
         return False
     run.json(f"folds/{fold.name}.json")
     if run.predictions(fold.name).ids != list(fold.split.validation):

@@ -152,7 +152,7 @@ def test_a_search_is_not_begun_over_another(seek: Seek, whole: Path, tmp_path: P
 def test_two_commands_do_not_search_in_one_folder(seek: Seek, whole: Path, tmp_path: Path) -> None:
     class Meddling(Silent):
         def step(self, step: Step) -> None:
-            with pytest.raises(RunError, match="another command searches here just now"):
+            with pytest.raises(RunError, match="another command works here just now"):
                 seek(tmp_path / "out", trials=1, resume=True)
 
     seek(tmp_path / "out", trials=1, progress=Meddling())

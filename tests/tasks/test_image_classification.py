@@ -165,6 +165,16 @@ def test_with_and_without_the_store_the_same(
     np.testing.assert_allclose(said[0], said[1], atol=1e-4)
 
 
+def test_two_processes_see_the_same_pixels(folder: Path, models: dict[str, Path], tmp_path: Path) -> None:
+    """Pixels lie in a file that one process has open; the other one decodes them by itself."""
+    said = []
+    for jobs in (1, 2):
+        plan, out = ft.Plan.of({**PLAN, "epochs": 1}), tmp_path / str(jobs)
+        ft.validate(ft.read(folder), plan, model=str(models["vit"]), out=out, folds=3, jobs=jobs)
+        said.append([json.loads((out / "folds" / f"1-{fold}.json").read_text())["scores"] for fold in (1, 2, 3)])
+    assert said[0] == said[1]
+
+
 def test_another_image_is_not_taken_for_one_in_the_store(models: dict[str, Path], tmp_path: Path) -> None:
     data = tiny.write_images(tmp_path / "data", 60)
     with open(data / "metadata.csv", "w", newline="", encoding="utf-8") as file:

@@ -366,7 +366,7 @@ def _repeat(run: Run) -> str:
 def spent(run: Run) -> dict[str, Any]:
     """Time, memory and money so far."""
     machine, per_hour = run.json("machine.json"), run.plan.cost_per_hour
-    hours = sum(machine["seconds"].values()) / 3600
+    hours = sum(machine["seconds"].values()) / machine.get("jobs", 1) / 3600
     return {
         "seconds": machine["seconds"],
         "peak_memory_bytes": machine["peak_memory_bytes"],

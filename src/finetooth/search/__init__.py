@@ -17,6 +17,7 @@ import yaml
 from finetooth.durable import write_text
 from finetooth.errors import Interrupted, PlanError, RunError
 from finetooth.history import Step
+from finetooth.locks import claimed
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
 from finetooth.prepare import Job, Material, decisions
@@ -25,7 +26,6 @@ from finetooth.progress import Heeding, Progress, Silent
 from finetooth.report import searched, words
 from finetooth.resume import data_of, differing, refuse, refuse_unnamed
 from finetooth.run import Run
-from finetooth.search.claim import claimed
 from finetooth.search.outcome import best_trial, made_for, outcome
 from finetooth.search.pruners import PRUNERS, Pruner, pruner_of
 from finetooth.search.space import Space, parted
@@ -91,7 +91,6 @@ def search(
         table=table,
         model=model,
         rows=rows,
-        metrics=tuple(metrics),
         goal=job.goal,
         plan=plan,
         space=space,
@@ -104,7 +103,7 @@ def search(
         attempt=uuid4().hex,
         url=storage or f"sqlite:///{out.resolve() / 'study.db'}",
         name=out.resolve().name if storage else "search",
-        jobs=jobs,
+        jobs=max(1, min(jobs, trials)),
     )
     out.mkdir(parents=True, exist_ok=True)
     with claimed(out), caught() as received:
@@ -114,7 +113,7 @@ def search(
             try:
                 ended = "in the middle of a trial, which will begin anew"
                 watched = _Heeding(progress, received, lambda signal: Interrupted(signal, ended, str(out)))
-                side_by_side(jobs, work, (setup, material), watched)
+                side_by_side(setup.jobs, work, (setup, material), watched)
             except Interrupted:
                 _conclude(study, setup, material, job, progress)
                 raise

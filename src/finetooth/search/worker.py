@@ -14,13 +14,13 @@ import torch
 
 from finetooth import machine
 from finetooth.errors import NonFiniteLoss, PlanError
+from finetooth.locks import alone, joined
 from finetooth.metrics import Metric
 from finetooth.plan import Plan
 from finetooth.prepare import Material
 from finetooth.processes import Heedful, Share
 from finetooth.progress import Progress
 from finetooth.report import words
-from finetooth.search.claim import joined
 from finetooth.search.pruners import Pruner, pruner_of
 from finetooth.search.space import Space, Values
 from finetooth.search.study import Study
@@ -35,13 +35,12 @@ AWAIT = 0.2  # seconds between two glances at a twin that another process trains
 
 @dataclass(frozen=True)
 class Setup:
-    """All that a process of the search has to be told."""
+    """All that a process of the search has to be told, besides what trials are made from."""
 
     out: Path
     table: Table
     model: str
     rows: int | None
-    metrics: tuple[Metric, ...]
     goal: Metric
     plan: Plan
     space: Space
@@ -57,7 +56,7 @@ class Setup:
     jobs: int = 1
 
 
-def work(setup: Setup, material: Material, share: Share, progress: Heedful) -> None:
+def work(setup: Setup, material: Material, _: Share, progress: Heedful) -> None:
     """Train trials until there are enough, or the time is over; only one process takes one at a time.
 
     Raises UserError for what is wrong with more than one trial.
@@ -73,7 +72,9 @@ def work(setup: Setup, material: Material, share: Share, progress: Heedful) -> N
 
     with joined(setup.out), closing(study), machine.settled():
         while time.time() < setup.until:
-            with share.alone:
+            progress.heed()
+            # space.yaml is a file that is there, and stays as it is while anybody searches.
+            with alone(setup.out / "space.yaml", progress.heed):
                 trial = study.take(setup.attempt, setup.trials, propose)
             if trial is None:
                 return
