@@ -96,12 +96,12 @@ def folds() -> Iterator[Line]:
         seconds, whole = found["seconds"], found["full size"]
         few = f" ± {gap['sd']:.3f} over {len(found['seeds'])} seeds" if len(found["seeds"]) > 1 else ", one seed"
         quality = f"mean accuracy {gap['mean']:+.3f}{few}"
-        numbers = (fast["median"], *((fast["low"], fast["high"]) if len(found["seeds"]) > 1 else (None, None)))
         own = f"{seconds['ours']:.0f} s"
+        numbers = (fast["median"], fast["low"], fast["high"])
         yield Line(what, "trainer bf16", own, f"{seconds['peer bf16']:.0f} s", *numbers, quality, MEASURED, "validate")
-        slower = found["times as fast as fp32"]
-        theirs = f"{seconds['peer fp32']:.0f} s"
-        yield Line(what, "trainer fp32", own, theirs, slower, None, None, "one seed", MEASURED, "validate")
+        slower, theirs = found["times as fast as fp32"], f"{seconds['peer fp32']:.0f} s"
+        numbers = (slower["median"], slower["low"], slower["high"])
+        yield Line(what, "trainer fp32", own, theirs, *numbers, "the peer's one seed", MEASURED, "validate")
         for precision in ("bf16", "fp32"):
             times = whole[f"times as fast as {precision}, extrapolated"]
             yield Line(
