@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from threading import Thread
 from typing import Any, Protocol
 
@@ -49,8 +49,8 @@ def side_by_side(jobs: int, work: Callable[..., None], told: tuple[Any, ...], pr
         work(*told, Share(), progress)
         return
     try:
-        content = pickle.dumps(told)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        content = bytes(ForkingPickler.dumps(told))
+    except Exception as error:  # whatever an object of one's own raises when it is taken apart
         says = f"--jobs {jobs}: not all can be handed to another process: {error}; leave it away, and add --resume."
         raise PlanError(says) from error
     context = multiprocessing.get_context("spawn")  # torch does not survive a fork in the middle of its work
@@ -159,7 +159,7 @@ def _worker(
 ) -> None:
     torch.set_num_threads(threads)
     try:
-        told = pickle.loads(from_parent.recv_bytes())
+        told = from_parent.recv()
         work(*told, share, _ToParent(to_parent))
     except FinetoothError as error:
         to_parent.send(error)
