@@ -104,23 +104,12 @@ class _AnotherFailedError(BaseException):
         self.error = error
 
 
-class _Relaying:
+class _Relaying(Heeding):
     """Of the process that was asked: what the others say is passed on whenever this one makes a step."""
 
     def __init__(self, progress: Heeding) -> None:
-        self.progress = progress
+        super().__init__(progress, progress.received, progress.stop)
         self.running: dict[Connection, Any] = {}
-
-    def say(self, text: str) -> None:
-        self.progress.say(text)
-
-    def step(self, step: Step) -> None:
-        self.progress.step(step)
-        self.heed()
-
-    def stored(self, done: int, rows: int) -> None:
-        self.progress.stored(done, rows)
-        self.heed()
 
     def heed(self, patience: float = 0.0) -> None:
         """Wait so many seconds for another process to say something."""
@@ -129,13 +118,13 @@ class _Relaying:
             try:
                 told = connection.recv()
             except (EOFError, OSError):
-                self.progress.heed()  # a signal may have reached all of them
+                super().heed()  # a signal may have reached all of them
                 told = _failure(self.running.pop(connection))
             if isinstance(told, FinetoothError):
                 raise _AnotherFailedError(told)
             if told is not None:
-                self.progress.say(told)
-        self.progress.heed()
+                self.say(told)
+        super().heed()
 
 
 def _failure(process: Any) -> FinetoothError | None:
